@@ -1,0 +1,1 @@
+"""Compute engines behind one contract (`base`). Only `entrypoints.wiring` names a concrete driver."""

@@ -1,0 +1,1 @@
+"""The append-only log: what happened to whom, in a Merkle tree that cannot be edited quietly."""

@@ -1,0 +1,1 @@
+"""Pure building blocks: clock, ids, money, units. Standard library only; imports nothing of ours."""

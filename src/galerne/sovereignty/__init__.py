@@ -1,0 +1,1 @@
+"""Where data may flow: labels, recorded decisions, signing keys and proofs."""

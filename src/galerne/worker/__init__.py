@@ -1,0 +1,1 @@
+"""Reconcile machinery: claims on rows, passes, back-off, the outbox. Knows no noun."""
