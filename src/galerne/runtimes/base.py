@@ -1,8 +1,8 @@
 """The contract of a serving program: a command line, a readiness probe, counters, and what it supports.
 
 A runtime starts nothing itself. It turns a `ServeRequest` into a command that a driver launches, and
-reads the program's own HTTP endpoints. It must hide the program's faults: `prepare` says what may be
-forwarded unchanged, so that the gateway never sends a field that the program would silently ignore.
+reads the program's own HTTP endpoints. It must own up to the program's faults: `refused_fields` names what it
+would silently ignore, so that the gateway refuses it by name.
 """
 
 from abc import ABC, abstractmethod
@@ -49,7 +49,10 @@ class Runtime(ABC):
     name: ClassVar[str]
     formats: ClassVar[frozenset[str]]  # Weight formats it reads: "gguf", "safetensors".
     endpoints: ClassVar[frozenset[str]]  # Of "chat/completions", "completions", "embeddings".
-    refused_fields: ClassVar[frozenset[str]]  # Request fields whose meaning it would not honour.
+    # Request fields whose meaning it would not honour. `n` refuses any value but the neutral one;
+    # `completions:echo` on one endpoint only; `tool_choice=required` one value, or one JSON kind as in
+    # `prompt=array`.
+    refused_fields: ClassVar[frozenset[str]]
 
     @abstractmethod
     def command(self, request: ServeRequest) -> ServeCommand:
