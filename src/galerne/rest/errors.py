@@ -24,6 +24,8 @@ class GalerneError(Exception):
     status: ClassVar[int] = 500
     code: str = "internal_error"
     title: ClassVar[str] = "Internal error"
+    # A refusal that is on record keeps the transaction that recorded it; other errors undo theirs.
+    commits: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The request edge: one request is one transaction, of one tenant.
 
-`TransactionalRoute` authenticates, opens the tenant's session, runs the endpoint, and commits when it
-has answered below 400; anything else rolls back. A POST with an `Idempotency-Key` is answered once.
+`TransactionalRoute` authenticates, opens the tenant's session, runs the endpoint, and commits when that
+returns; an error rolls back, but for a refusal that is itself on record (`GalerneError.commits`). A POST with an `Idempotency-Key` is answered once.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
 from galerne.rest import idempotency
-from galerne.rest.errors import Unauthenticated
+from galerne.rest.errors import GalerneError, Unauthenticated
+from galerne.rest.problems import problem_response
 from galerne.rest.provide import ApiContext, context_of
 from galerne.rest.subject import Subject
 
@@ -35,7 +36,7 @@ class TransactionalRoute(APIRoute):
                 request.state.session = session
                 key = request.headers.get("idempotency-key")
                 if key is None or request.method != "POST":
-                    return await answer(request)
+                    return await _answer(request, answer)
                 return await _answer_once(context, session, request, answer, key=key)
 
         return handle
@@ -62,6 +63,15 @@ async def _session(
         yield session
 
 
+async def _answer(request: Request, answer: Handler) -> Response:
+    try:
+        return await answer(request)
+    except GalerneError as error:
+        if not error.commits:
+            raise
+        return problem_response(error)
+
+
 async def _answer_once(
     context: ApiContext, session: AsyncSession, request: Request, answer: Handler, *, key: str
 ) -> Response:
@@ -81,7 +91,7 @@ async def _answer_once(
             media_type=stored.response_type,
             headers={"idempotent-replayed": "true"},
         )
-    response = await answer(request)
+    response = await _answer(request, answer)
     assert not isinstance(response, StreamingResponse), "a stream cannot be answered once"
     stored.response_status = response.status_code
     stored.response_body = bytes(response.body)
