@@ -3,6 +3,7 @@
 Admission asks in order: may it flow there (label), does it fit (scheduling), what will it cost (here).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,6 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.drivers.base import EnergyMethod
 from galerne.kit.money import Euro
+from galerne.rest.subject import Subject
+from galerne.sovereignty.labels import Label
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """A file by content: where it goes, and the blob that it is."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    executable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +59,33 @@ class Quoter(Protocol):
 
     async def quote(self, session: AsyncSession, request: QuoteRequest) -> Quote:
         """Return the quote by the price list in force at `request.at`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedInput:
+    """Something from the registry, as it was when it was named: nothing below changes later."""
+
+    kind: str  # "dataset" or "model".
+    id: str
+    name: str
+    version: int
+    licence: str
+    label: Label
+    files: tuple[ManifestFile, ...]
+
+
+class Inputs(Protocol):
+    """What jobs need of the registry, which stands above them."""
+
+    async def resolve(
+        self, session: AsyncSession, subject: Subject, *, project_id: str, kind: str, reference: str
+    ) -> ResolvedInput:
+        """Look up `name` or `name:version`. Raises the registry's own NotFound."""
+        ...
+
+    async def missing(
+        self, session: AsyncSession, subject: Subject, digests: Sequence[str]
+    ) -> frozenset[str]:
+        """Return those SHA-256 digests that this organization has not uploaded."""
         ...

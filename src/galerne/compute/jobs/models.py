@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Enum, Index, String, UniqueConstraint
+from sqlalchemy import Enum, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.compute.jobs.states import TRANSITIONS, JobState
+from galerne.compute.windows import Metered
 from galerne.db.base import ID_LENGTH, ProjectRecord
 from galerne.db.types import Json, JsonObject, UtcDateTime
 from galerne.events.transition import Transitions
-from galerne.worker.claims import Claimable, ClaimableRecord
+from galerne.worker.claims import ClaimableRecord
 
 
 def _state_column(states: type[JobState]) -> Enum:
@@ -19,7 +20,7 @@ def _state_column(states: type[JobState]) -> Enum:
     )
 
 
-class Job(ProjectRecord, ClaimableRecord, Claimable):
+class Job(ProjectRecord, ClaimableRecord):
     """What a customer asked for, and how far it is."""
 
     __tablename__ = "jobs"
@@ -46,7 +47,7 @@ class Job(ProjectRecord, ClaimableRecord, Claimable):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class JobAttempt(ProjectRecord):
+class JobAttempt(ProjectRecord, Metered):
     """One try on the engine. Its id is the handle, stored before the engine is asked."""
 
     __tablename__ = "job_attempts"
@@ -65,12 +66,3 @@ class JobAttempt(ProjectRecord):
     exit_code: Mapped[int | None] = mapped_column()
     signal: Mapped[int | None] = mapped_column()
     message: Mapped[str] = mapped_column(String(500), default="")
-
-    # The engine's cumulative counters as last seen, all of which have been sent to metering.
-    cpu_nanoseconds: Mapped[int] = mapped_column(BigInteger, default=0)
-    memory_byte_seconds: Mapped[int] = mapped_column(BigInteger, default=0)
-    memory_peak_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
-    accelerator_milliseconds: Mapped[int] = mapped_column(BigInteger, default=0)
-    energy_microjoules: Mapped[int | None] = mapped_column(BigInteger)
-    metered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    metered_windows: Mapped[int] = mapped_column(default=0)  # Part of each usage record's id.

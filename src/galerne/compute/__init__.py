@@ -1,0 +1,1 @@
+"""Capacity and what runs on it: nodes, leases, scheduling, jobs."""
