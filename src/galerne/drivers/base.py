@@ -121,7 +121,9 @@ class Exit:
     """How a launch ended."""
 
     cause: ExitCause
-    exit_code: int | None = None  # None where the process never ran or died with its node.
+    exit_code: int | None = (
+        None  # 128 + n for signal n; None where it never ran or died with its node.
+    )
     signal: int | None = None
     message: str = ""  # One sentence for `galerne why`.
 
@@ -140,7 +142,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """A piece of a launch's merged output. Offsets count every byte ever written, also dropped ones."""
+    """A piece of a launch's merged output. Offsets count every byte ever written, also dropped ones.
+
+    Where bytes were dropped, `data` begins with one line of the driver's that says so and that no
+    offset counts; so go on from `next_offset`, never from a sum. Characters may be cut at either end.
+    """
 
     data: bytes
     next_offset: (
@@ -204,13 +210,19 @@ class Driver(ABC):
 
     @abstractmethod
     async def forget(self, handle: str) -> None:
-        """Drop the engine's records and logs of an ended launch. Unknown handles are fine."""
+        """Drop the engine's records and logs of an ended launch. Unknown handles are fine.
+
+        Raises `NotYet` where it has not ended.
+        """
 
     @abstractmethod
     async def read_log(self, handle: str, *, offset: int, bytes_max: int) -> LogChunk:
-        """Read merged stdout and stderr from `offset`; while it runs, and until `forget`."""
+        """Read merged stdout and stderr from `offset`; while it runs, and until `forget`.
 
-    async def close(self) -> None:
+        The log of an unknown handle is empty and complete.
+        """
+
+    async def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Let go of what this object holds. Launches go on."""
 
 
