@@ -1,0 +1,1 @@
+"""Alembic's environment and revisions. In the package, so that an installed wheel can migrate."""
