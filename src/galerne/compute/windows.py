@@ -70,9 +70,7 @@ def meter(
     use = seen.usage
     cpu_nanoseconds = max(0, use.cpu_nanoseconds - row.cpu_nanoseconds)
     memory_byte_seconds = max(0, use.memory_byte_seconds - row.memory_byte_seconds)
-    accelerator_milliseconds = max(
-        0, use.accelerator_milliseconds - row.accelerator_milliseconds
-    )
+    accelerator_milliseconds = max(0, use.accelerator_milliseconds - row.accelerator_milliseconds)
     energy = None
     if use.energy_microjoules is not None:
         energy = max(0, use.energy_microjoules - (row.energy_microjoules or 0))

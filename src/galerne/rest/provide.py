@@ -26,7 +26,8 @@ class ApiContext:
     database: Database
     authenticator: Authenticator
     clock: Clock
-    providers: Providers
+    providers: Providers  # Built anew on each request's transaction.
+    shared: Mapping[type[Any], Any]  # Process-wide; open sessions of their own where they need one.
 
 
 def context_of(request: Request) -> ApiContext:
@@ -42,6 +43,17 @@ def provided(service: type[ServiceT]) -> Callable[[Request], ServiceT]:
         built = context_of(request).providers[service](request.state.session)
         assert isinstance(built, service)
         return built
+
+    return provide
+
+
+def shared(service: type[ServiceT]) -> Callable[[Request], ServiceT]:
+    """Return a dependency that yields the process-wide `service`."""
+
+    def provide(request: Request) -> ServiceT:
+        found = context_of(request).shared[service]
+        assert isinstance(found, service)
+        return found
 
     return provide
 

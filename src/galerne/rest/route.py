@@ -22,8 +22,22 @@ from galerne.rest.subject import Subject
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+class AuthenticatedRoute(APIRoute):
+    """For endpoints that take long: they know who asks, hold no session, and open short ones."""
+
+    def get_route_handler(self) -> Handler:
+        answer = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            authenticator = context_of(request).authenticator
+            request.state.subject = await authenticator.authenticate(bearer_secret(request))
+            return await answer(request)
+
+        return handle
+
+
 class TransactionalRoute(APIRoute):
-    """The route class of every control-plane endpoint."""
+    """The route class of every other control-plane endpoint."""
 
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()

@@ -35,7 +35,9 @@ class RetrySpec(Spec):
     """When a failed attempt is followed by another."""
 
     on_events: list[RetryEvent] = ["interruption"]
-    attempts: Annotated[int, Field(ge=1, le=100, description="All attempts, the first included.")] = 3
+    attempts: Annotated[
+        int, Field(ge=1, le=100, description="All attempts, the first included.")
+    ] = 3
 
     def covers(self, cause: ExitCause) -> bool:
         return any(cause in RETRY_CAUSES[event] for event in self.on_events)

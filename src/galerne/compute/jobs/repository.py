@@ -1,0 +1,34 @@
+"""Every statement on jobs and their attempts."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import and_, func, select
+
+from galerne.compute.jobs.models import Job, JobAttempt
+from galerne.db.repository import Repository
+
+
+class JobRepository(Repository[Job]):
+    """Statements on `jobs` and `job_attempts`."""
+
+    model = Job
+
+    async def attempts(self, job_id: str) -> Sequence[JobAttempt]:
+        statement = (
+            select(JobAttempt).where(JobAttempt.job_id == job_id).order_by(JobAttempt.number)
+        )
+        return (await self.session.scalars(statement)).all()
+
+    async def latest_attempt(self, job_id: str) -> JobAttempt | None:
+        return (await self.latest_attempts([job_id])).get(job_id)
+
+    async def latest_attempts(self, job_ids: Sequence[str]) -> Mapping[str, JobAttempt]:
+        statement = select(JobAttempt).join(
+            Job, and_(Job.id == JobAttempt.job_id, Job.attempt == JobAttempt.number)
+        )
+        found = await self.session.scalars(statement.where(JobAttempt.job_id.in_(job_ids)))
+        return {attempt.job_id: attempt for attempt in found}
+
+    async def count_by_state(self) -> Mapping[str, int]:
+        rows = await self.session.execute(select(Job.state, func.count()).group_by(Job.state))
+        return {state.value: count for state, count in rows}
