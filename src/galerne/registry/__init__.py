@@ -1,0 +1,1 @@
+"""What customers bring and make: artifacts, datasets and models, with licence, lineage and label."""
