@@ -1,4 +1,4 @@
-"""Tables of nodes and of what leases hold on them. Platform-wide: they name no tenant's object but a lease."""
+"""Tables of nodes and of what leases hold on them. Platform-wide; a holding names a lease, no more."""
 
 from datetime import datetime
 from typing import ClassVar

@@ -1,0 +1,1 @@
+"""Scheduling: which lease gets which nodes, when, and why not yet."""
