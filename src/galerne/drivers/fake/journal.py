@@ -1,0 +1,35 @@
+"""Keeps simulated launches over a restart of the control plane: one JSON line for each change.
+
+The last line of a handle counts. There is no fsync: what a simulation loses in a power cut was never there.
+What a launch does is for `driver` to say.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """An append-only file, or nothing where no path was given."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def replay(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Give every change in order; None says that the handle is gone. A line cut by a crash ends it."""
+        if self._path is None or not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8") as file:
+            for line in file:
+                try:
+                    handle, record = json.loads(line)
+                except ValueError:
+                    return
+                yield handle, record
+
+    def append(self, handle: str, record: dict[str, Any] | None) -> None:
+        if self._path is None:
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([handle, record]) + "\n")
