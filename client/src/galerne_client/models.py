@@ -1,0 +1,734 @@
+"""Objects of the control-plane API. Generated from openapi.json; do not edit.
+
+Regenerate with `python scripts/generate_client_models.py`.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from galerne_client.base import ApiModel
+
+
+class Accelerator(ApiModel):
+    """The API's Accelerator."""
+
+    aliases: list[str]
+    interconnect: str | None
+    memory_bytes: int
+    name: str
+    tdp_watts: int
+    vendor: str
+
+
+class ApiKey(ApiModel):
+    """The API's ApiKey."""
+
+    created_at: datetime
+    expires_at: datetime | None
+    id: str
+    member_id: str
+    models: list[str] | None
+    name: str
+    prefix: str
+    project_id: str | None
+    revoked_at: datetime | None
+    scopes: list[str]
+
+
+class ApiKeyCreate(ApiModel):
+    """The API's ApiKeyCreate."""
+
+    expires_at: datetime | None = None
+    member_id: str | None = None
+    models: list[str] | None = None
+    name: str
+    project: str | None = None
+    scopes: list[str] | None = None
+
+
+class ApiKeyCreated(ApiModel):
+    """The API's ApiKeyCreated."""
+
+    created_at: datetime
+    expires_at: datetime | None
+    id: str
+    member_id: str
+    models: list[str] | None
+    name: str
+    prefix: str
+    project_id: str | None
+    revoked_at: datetime | None
+    scopes: list[str]
+    secret: str
+
+
+class File(ApiModel):
+    """The API's File."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Artifact(ApiModel):
+    """The API's Artifact."""
+
+    created_at: datetime
+    digest: str
+    files: list[File]
+    id: str
+    project_id: str
+    size_bytes: int
+
+
+class UploadedFile(ApiModel):
+    """A file of the workload, sent as a blob before."""
+
+    executable: bool = False
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class ArtifactCreate(ApiModel):
+    """The API's ArtifactCreate."""
+
+    files: list[UploadedFile]
+    project: str | None = None
+
+
+class Attempt(ApiModel):
+    """One try on the engine."""
+
+    accelerator_milliseconds: int
+    cause: str | None
+    cpu_nanoseconds: int
+    driver: str
+    ended_at: datetime | None
+    exit_code: int | None
+    id: str
+    memory_peak_bytes: int
+    message: str
+    node_names: list[str]
+    number: int
+    signal: int | None
+    site_id: str
+    started_at: datetime | None
+
+
+class Dataset(ApiModel):
+    """The API's Dataset."""
+
+    artifact_id: str
+    created_at: datetime
+    description: str
+    id: str
+    label: dict[str, Any]
+    licence: str
+    name: str
+    project_id: str
+    size_bytes: int
+    source: dict[str, Any]
+    version: int
+
+
+class LabelIn(ApiModel):
+    """The API's LabelIn."""
+
+    certifications: list[str] = Field(default_factory=list)
+    operator_not_subject_to: list[str] = Field(default_factory=list)
+    residency: list[str]
+
+
+class DatasetCreate(ApiModel):
+    """The API's DatasetCreate."""
+
+    artifact_id: str
+    description: str = ""
+    label: LabelIn | None = None
+    licence: str
+    name: str
+    project: str | None = None
+    source: dict[str, Any] = Field(default_factory=dict)
+
+
+class Reason(ApiModel):
+    """Why something is as it is, and what would change that."""
+
+    code: str
+    hint: str
+    message: str
+
+
+class Deployment(ApiModel):
+    """The API's Deployment."""
+
+    created_at: datetime
+    detail: str
+    id: str
+    kind: Literal["deployment"]
+    label: dict[str, Any]
+    model: str
+    name: str
+    organization_id: str
+    project_id: str
+    ready_at: datetime | None
+    reason: Reason | None
+    replicas_wanted: int
+    site_id: str | None
+    spec: dict[str, Any]
+    state: str
+    wanted: str
+
+
+class ResourcesSpec(ApiModel):
+    """What each node gives. `cpu` in cores, `gpu` as `B200:4`, `B200` or a bare count."""
+
+    cpu: float = 1
+    disk: str | int = 1000000000
+    gpu: str | int | None = None
+    memory: str | int = 1000000000
+
+
+class DeploymentSpec(ApiModel):
+    """The API's DeploymentSpec."""
+
+    env: dict[str, str] = Field(default_factory=dict)
+    model: str
+    name: str
+    priority: int = 50
+    regions: list[str] = Field(default_factory=list)
+    replicas: int = 1
+    resources: ResourcesSpec = Field(
+        default_factory=lambda: ResourcesSpec.model_validate(
+            {"cpu": 1.0, "disk": 1000000000, "memory": 1000000000}
+        )
+    )
+    stop_duration: str | int = 10
+    tags: dict[str, str] = Field(default_factory=dict)
+    type: Literal["deployment"]
+
+
+class DeploymentCreate(ApiModel):
+    """The API's DeploymentCreate."""
+
+    files: list[UploadedFile] = Field(default_factory=list)
+    project: str | None = None
+    spec: DeploymentSpec
+
+
+class Replica(ApiModel):
+    """The API's Replica."""
+
+    id: str
+    nodes: list[str]
+    number: int
+    restarts: int
+    site: str | None
+    state: str
+
+
+class DeploymentDetail(ApiModel):
+    """The API's DeploymentDetail."""
+
+    created_at: datetime
+    detail: str
+    id: str
+    kind: Literal["deployment"]
+    label: dict[str, Any]
+    model: str
+    name: str
+    organization_id: str
+    project_id: str
+    ready_at: datetime | None
+    reason: Reason | None
+    replicas: list[Replica]
+    replicas_wanted: int
+    site_id: str | None
+    spec: dict[str, Any]
+    state: str
+    wanted: str
+
+
+class Event(ApiModel):
+    """The API's Event."""
+
+    actor: str
+    at: datetime
+    data: dict[str, Any]
+    id: str
+    kind: str
+    project_id: str | None
+    subject_id: str
+
+
+class FleetImport(ApiModel):
+    """The API's FleetImport."""
+
+    fleet: dict[str, Any]
+
+
+class FleetImported(ApiModel):
+    """The API's FleetImported."""
+
+    accelerators: int
+    name: str
+    nodes: int
+    sites: int
+
+
+class InputSpec(ApiModel):
+    """Something from the registry, mounted read-only; its path is in GALERNE_INPUT_<NAME>."""
+
+    dataset: str | None = None
+    model: str | None = None
+    name: str
+
+
+class OutputSpec(ApiModel):
+    """A directory below $GALERNE_OUTPUTS that is kept when the job succeeds."""
+
+    dataset: str | None = None
+    licence: str | None = None
+    model: str | None = None
+    path: str
+
+
+class RetrySpec(ApiModel):
+    """When a failed attempt is followed by another."""
+
+    attempts: int = 3
+    on_events: list[Literal["no-capacity", "error", "interruption", "out-of-memory"]] = Field(
+        ["interruption"]
+    )
+
+
+class JobSpec(ApiModel):
+    """A batch run."""
+
+    commands: list[str]
+    env: dict[str, str] = Field(default_factory=dict)
+    files: list[str] = Field(default_factory=list)
+    image: str | None = None
+    inputs: list[InputSpec] = Field(default_factory=list)
+    max_duration: str | int | None = None
+    name: str
+    network: Literal["none", "open"] = "none"
+    nodes: int = 1
+    outputs: list[OutputSpec] = Field(default_factory=list)
+    priority: int = 50
+    regions: list[str] = Field(default_factory=list)
+    resources: ResourcesSpec = Field(
+        default_factory=lambda: ResourcesSpec.model_validate(
+            {"cpu": 1.0, "disk": 1000000000, "memory": 1000000000}
+        )
+    )
+    retry: RetrySpec = Field(
+        default_factory=lambda: RetrySpec.model_validate(
+            {"attempts": 1, "on_events": ["interruption"]}
+        )
+    )
+    stop_duration: str | int = 10
+    tags: dict[str, str] = Field(default_factory=dict)
+    type: Literal["job"]
+    working_dir: str = "."
+
+
+class JobCreate(ApiModel):
+    """A job and the project it is for."""
+
+    files: list[UploadedFile] = Field(default_factory=list)
+    project: str | None = None
+    spec: JobSpec
+
+
+JobState = Literal[
+    "pending", "starting", "running", "stopping", "finishing", "succeeded", "failed", "stopped"
+]
+
+
+class JobDetail(ApiModel):
+    """A job with its attempts and what it used from the registry."""
+
+    attempt: int
+    attempts: list[Attempt]
+    created_at: datetime
+    detail: str
+    ended_at: datetime | None
+    id: str
+    inputs: list[dict[str, Any]]
+    kind: Literal["job"]
+    label: dict[str, Any]
+    name: str
+    organization_id: str
+    project_id: str
+    reason: Reason | None
+    site_id: str | None
+    spec: dict[str, Any]
+    started_at: datetime | None
+    state: JobState
+    submitted_by: str
+    wanted: Literal["run", "stop"]
+
+
+class Job(ApiModel):
+    """A job."""
+
+    attempt: int
+    created_at: datetime
+    detail: str
+    ended_at: datetime | None
+    id: str
+    kind: Literal["job"]
+    label: dict[str, Any]
+    name: str
+    organization_id: str
+    project_id: str
+    reason: Reason | None
+    site_id: str | None
+    spec: dict[str, Any]
+    started_at: datetime | None
+    state: JobState
+    submitted_by: str
+    wanted: Literal["run", "stop"]
+
+
+class Lineage(ApiModel):
+    """The API's Lineage."""
+
+    id: str
+    kind: str
+    name: str
+    version: int | None
+
+
+class Member(ApiModel):
+    """The API's Member."""
+
+    created_at: datetime
+    email: str
+    id: str
+    name: str
+    role: str
+
+
+class MemberCreate(ApiModel):
+    """The API's MemberCreate."""
+
+    email: str
+    name: str = ""
+    role: str
+
+
+class MemberUpdate(ApiModel):
+    """The API's MemberUpdate."""
+
+    name: str | None = None
+    role: str | None = None
+
+
+class Model(ApiModel):
+    """The API's Model."""
+
+    artifact_id: str | None
+    created_at: datetime
+    format: str
+    id: str
+    is_public: bool
+    label: dict[str, Any]
+    licence: str
+    lineage: list[Lineage]
+    metrics: dict[str, Any]
+    name: str
+    version: int | None
+
+
+class Money(ApiModel):
+    """An amount in nano-euro (10⁻⁹ €)."""
+
+    amount_nano: int
+    currency: Literal["EUR"]
+
+
+class Node(ApiModel):
+    """The API's Node."""
+
+    accelerator_type: str | None
+    accelerators: int
+    architecture: str
+    cpu_millis: int
+    cpu_model: str
+    disk_bytes: int
+    driver: str
+    energy_meters: list[str]
+    id: str
+    isolation: list[str]
+    memory_bytes: int
+    name: str
+    nvlink_domain: str | None
+    rack: str | None
+    seen_at: datetime
+    site: str
+    site_id: str
+    state: str
+
+
+class Organization(ApiModel):
+    """The API's Organization."""
+
+    country: str
+    created_at: datetime
+    id: str
+    is_operator: bool
+    legal_name: str
+    vat_id: str | None
+
+
+class OrganizationCreate(ApiModel):
+    """The API's OrganizationCreate."""
+
+    country: str
+    legal_name: str
+    owner_email: str | None = None
+    owner_name: str | None = None
+    vat_id: str | None = None
+
+
+class OrganizationCreated(ApiModel):
+    """The API's OrganizationCreated."""
+
+    api_key: ApiKeyCreated
+    organization: Organization
+    owner: Member
+
+
+class SiteVerdict(ApiModel):
+    """One site against the label."""
+
+    allowed: bool
+    country: str | None
+    reason: str
+    site: str
+
+
+class PlacementPlan(ApiModel):
+    """Where it would run now, or what stands against it."""
+
+    code: str
+    driver: str | None
+    hint: str
+    nodes: list[str]
+    reason: str
+    site: str | None
+    sites: list[SiteVerdict]
+    verdict: Literal["placed", "waiting", "refused"]
+
+
+class Plan(ApiModel):
+    """What `apply` shows before it asks."""
+
+    carbon_milligrams_per_hour: int | None
+    carbon_source: str | None
+    duration_seconds: int | None
+    energy_method: str
+    energy_note: str
+    energy_watt_hours_per_hour: int
+    kind: Literal["job", "deployment"]
+    label: dict[str, Any]
+    name: str
+    network: str
+    placement: PlacementPlan
+    price_per_hour: Money
+    price_total: Money | None
+    project: str
+    warnings: list[str]
+
+
+class Price(ApiModel):
+    """The API's Price."""
+
+    accelerator_type: str | None
+    meter: str
+    model: str | None
+    per: int
+    price: Money
+    unit: str
+
+
+class PriceList(ApiModel):
+    """The API's PriceList."""
+
+    effective_from: datetime
+    effective_to: datetime | None
+    id: str
+    name: str
+    prices: list[Price]
+
+
+class Project(ApiModel):
+    """The API's Project."""
+
+    created_at: datetime
+    id: str
+    label: dict[str, Any]
+    name: str
+    organization_id: str
+
+
+class ProjectCreate(ApiModel):
+    """The API's ProjectCreate."""
+
+    label: LabelIn | None = None
+    name: str
+
+
+class ProjectUpdate(ApiModel):
+    """The API's ProjectUpdate."""
+
+    label: LabelIn | None = None
+    name: str | None = None
+
+
+class ProofBundle(ApiModel):
+    """The API's ProofBundle."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Site(ApiModel):
+    """The API's Site."""
+
+    certifications: list[str]
+    country: str
+    grid_zone: str
+    id: str
+    is_simulated: bool
+    jurisdictions: list[str]
+    name: str
+    operator: str
+    operator_subject_to: list[str]
+    power_cap_watts: int | None
+    pue_milli: int
+
+
+class UsageGroup(ApiModel):
+    """The API's UsageGroup."""
+
+    accelerator_seconds: float
+    carbon_grams: float
+    carbon_sources: list[str]
+    cost: Money
+    cpu_seconds: float
+    energy_methods: list[str]
+    energy_watt_hours: float
+    key: str
+    kind: str | None
+    memory_gib_hours: float
+    name: str | None
+    requests: int
+    tokens_cached: int
+    tokens_input: int
+    tokens_output: int
+
+
+class UsageRecord(ApiModel):
+    """The API's UsageRecord."""
+
+    ended_at: datetime
+    id: str
+    meter: str
+    quantity: int
+    source_id: str
+    started_at: datetime
+    unit: str
+    workload_id: str
+    workload_kind: str
+
+
+class UsageSummary(ApiModel):
+    """The API's UsageSummary."""
+
+    group_by: str
+    groups: list[UsageGroup]
+    total: UsageGroup
+
+
+class Whoami(ApiModel):
+    """The API's Whoami."""
+
+    is_operator: bool
+    key_id: str
+    member: Member
+    organization: Organization
+    project: Project | None
+    scopes: list[str]
+
+
+class Why(ApiModel):
+    """The answer to "why": one sentence, what would change it, and what it rests on."""
+
+    facts: dict[str, Any]
+    id: str
+    reason: Reason
+    state: str
+
+
+__all__ = [
+    "Accelerator",
+    "ApiKey",
+    "ApiKeyCreate",
+    "ApiKeyCreated",
+    "Artifact",
+    "ArtifactCreate",
+    "Attempt",
+    "Dataset",
+    "DatasetCreate",
+    "Deployment",
+    "DeploymentCreate",
+    "DeploymentDetail",
+    "DeploymentSpec",
+    "Event",
+    "File",
+    "FleetImport",
+    "FleetImported",
+    "InputSpec",
+    "Job",
+    "JobCreate",
+    "JobDetail",
+    "JobSpec",
+    "JobState",
+    "LabelIn",
+    "Lineage",
+    "Member",
+    "MemberCreate",
+    "MemberUpdate",
+    "Model",
+    "Money",
+    "Node",
+    "Organization",
+    "OrganizationCreate",
+    "OrganizationCreated",
+    "OutputSpec",
+    "PlacementPlan",
+    "Plan",
+    "Price",
+    "PriceList",
+    "Project",
+    "ProjectCreate",
+    "ProjectUpdate",
+    "ProofBundle",
+    "Reason",
+    "Replica",
+    "ResourcesSpec",
+    "RetrySpec",
+    "Site",
+    "SiteVerdict",
+    "UploadedFile",
+    "UsageGroup",
+    "UsageRecord",
+    "UsageSummary",
+    "Whoami",
+    "Why",
+]

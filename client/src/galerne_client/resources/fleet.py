@@ -1,0 +1,47 @@
+"""Sites, nodes, accelerators, and the import of a whole fleet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from galerne_client.base import parsed_as
+from galerne_client.calls import Call, Stream
+from galerne_client.models import Accelerator, FleetImported, Node, Site
+from galerne_client.resource import ExecutorT, Resource, operation, paged, stream
+
+IMPORT_SECONDS_MAX = 120
+
+
+class Sites(Resource[ExecutorT]):
+    """Places with machines: where they are, who operates them, under which law."""
+
+    @stream
+    def list(self) -> Stream[Site]:
+        return paged("/sites", Site)
+
+
+class Nodes(Resource[ExecutorT]):
+    """Machines of the fleet."""
+
+    @stream
+    def list(self, *, site: str | None = None, rows_max: int | None = None) -> Stream[Node]:
+        return paged("/nodes", Node, rows_max=rows_max, site=site)
+
+
+class Fleets(Resource[ExecutorT]):
+    """The fleet as a whole. Importing needs the operator's key."""
+
+    @operation
+    def import_(self, fleet: Mapping[str, Any]) -> Call[FleetImported]:
+        """Load sites, racks and nodes from a fleet file's content; what is known is updated."""
+        return Call(
+            method="POST",
+            path="/fleets",
+            json=fleet,
+            parse=parsed_as(FleetImported),
+            wait_seconds=IMPORT_SECONDS_MAX,
+        )
+
+    @operation
+    def accelerators(self) -> Call[list[Accelerator]]:
+        """List the types of accelerator that the platform knows."""
+        return Call(method="GET", path="/accelerators", parse=parsed_as(list[Accelerator]))
