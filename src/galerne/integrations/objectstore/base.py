@@ -21,6 +21,16 @@ class StoredObject:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a directory: where it goes, and the object that it is."""
+
+    path: str  # Relative, with `/`, without `.` and `..`.
+    sha256: str
+    size_bytes: int
+    executable: bool = False
+
+
 class ObjectStore(Protocol):
     """Holds content by digest."""
 
@@ -28,6 +38,10 @@ class ObjectStore(Protocol):
         self, chunks: AsyncIterable[bytes], *, bytes_max: int, sha256: str | None = None
     ) -> StoredObject:
         """Take a stream. Raises `DigestMismatch`, `ObjectTooLarge` or `StorageFull`, keeping nothing."""
+        ...
+
+    async def put_file(self, path: Path, *, bytes_max: int) -> StoredObject:
+        """Take a regular file; no link is followed. Raises as `put`, and `FileRefused`."""
         ...
 
     async def size_bytes(self, sha256: str) -> int | None:

@@ -27,3 +27,15 @@ class ObjectMissing(NotFound):
     """The store does not hold the content."""
 
     code = "object_missing"
+
+
+class FileRefused(Unprocessable):
+    """A link, socket, pipe or device stands where a file was to be kept."""
+
+    code = "file_refused"
+
+
+class TreeTooLarge(TooLarge):
+    """More files, bytes or nested directories than one directory may have."""
+
+    code = "tree_too_large"

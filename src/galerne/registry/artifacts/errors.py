@@ -1,6 +1,6 @@
 """What can stand against a blob or an artifact."""
 
-from galerne.rest.errors import BadRequest, NotFound, TooLarge, Unprocessable
+from galerne.rest.errors import BadRequest, NotFound, Unprocessable
 
 
 class ArtifactNotFound(NotFound):
@@ -25,15 +25,3 @@ class ManifestInvalid(BadRequest):
     """The list of files cannot be a directory."""
 
     code = "manifest_invalid"
-
-
-class ArtifactTooLarge(TooLarge):
-    """More files or bytes than an artifact may have."""
-
-    code = "artifact_too_large"
-
-
-class FileRefused(Unprocessable):
-    """A workload left something that is neither a file nor a directory."""
-
-    code = "artifact_file_refused"

@@ -6,16 +6,18 @@ A manifest's digest names the whole tree, as a git tree id does: equal directori
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
 import rfc8785
 
-from galerne.registry.artifacts.errors import ArtifactTooLarge, ManifestInvalid
+from galerne.integrations.objectstore.base import StoredFile
+from galerne.integrations.objectstore.errors import TreeTooLarge
+from galerne.integrations.objectstore.trees import FILES_MAX
+from galerne.registry.artifacts.errors import ManifestInvalid
 
-FILES_MAX = 10_000
 PATH_LENGTH_MAX = 1_000
 PART_BYTES_MAX = 255
 SIZE_BYTES_MAX = 2**50
@@ -23,36 +25,18 @@ _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestFile:
-    """One file of a directory."""
-
-    path: str  # Relative, with `/`, without `.` and `..`.
-    sha256: str
-    size_bytes: int
-    executable: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "path": self.path,
-            "sha256": self.sha256,
-            "size_bytes": self.size_bytes,
-            "executable": self.executable,
-        }
-
-
 @dataclass(frozen=True)
 class Manifest:
     """The files of a directory, by path. `of` is the way to make one: it checks."""
 
-    files: tuple[ManifestFile, ...]
+    files: tuple[StoredFile, ...]
 
     @classmethod
-    def of(cls, files: Iterable[ManifestFile]) -> "Manifest":
-        """Sort and check. Raises `ManifestInvalid` or `ArtifactTooLarge`."""
+    def of(cls, files: Iterable[StoredFile]) -> "Manifest":
+        """Sort and check. Raises `ManifestInvalid` or `TreeTooLarge`."""
         listed = tuple(sorted(files, key=lambda file: file.path))
         if len(listed) > FILES_MAX:
-            raise ArtifactTooLarge(
+            raise TreeTooLarge(
                 f"{len(listed)} files; an artifact has at most {FILES_MAX}",
                 hint="pack small files into one archive",
             )
@@ -65,7 +49,7 @@ class Manifest:
     def from_json(cls, files: Sequence[Mapping[str, Any]]) -> "Manifest":
         """Read what `as_json` wrote. Raises `ManifestInvalid`."""
         return cls.of(
-            ManifestFile(
+            StoredFile(
                 path=file["path"],
                 sha256=file["sha256"],
                 size_bytes=file["size_bytes"],
@@ -75,7 +59,7 @@ class Manifest:
         )
 
     def as_json(self) -> list[dict[str, Any]]:
-        return [file.as_json() for file in self.files]
+        return [asdict(file) for file in self.files]
 
     @cached_property
     def digest(self) -> str:
@@ -86,14 +70,14 @@ class Manifest:
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
 
-    def find(self, path: str) -> ManifestFile | None:
+    def find(self, path: str) -> StoredFile | None:
         return next((file for file in self.files if file.path == path), None)
 
-    def with_suffix(self, suffix: str) -> tuple[ManifestFile, ...]:
+    def with_suffix(self, suffix: str) -> tuple[StoredFile, ...]:
         return tuple(file for file in self.files if file.path.endswith(suffix))
 
 
-def _check_file(file: ManifestFile) -> None:
+def _check_file(file: StoredFile) -> None:
     problem = _path_problem(file.path)
     if problem is None and not _SHA256.match(file.sha256):
         problem = "its sha256 is not 64 lower-case hexadecimal digits"

@@ -4,17 +4,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.events.emit import emit
-from galerne.integrations.objectstore.base import StoredObject
+from galerne.integrations.objectstore.base import StoredFile, StoredObject
+from galerne.integrations.objectstore.errors import TreeTooLarge
+from galerne.integrations.objectstore.trees import TreeLimits
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 from galerne.registry.artifacts.errors import (
     ArtifactNotFound,
-    ArtifactTooLarge,
     BlobMissing,
     FileNotInArtifact,
 )
-from galerne.registry.artifacts.files import ArtifactLimits
-from galerne.registry.artifacts.manifest import Manifest, ManifestFile
+from galerne.registry.artifacts.manifest import Manifest
 from galerne.registry.artifacts.models import Artifact, Blob
 from galerne.registry.artifacts.repository import ArtifactRepository, BlobRepository
 from galerne.registry.owner import Owner
@@ -24,14 +24,14 @@ _NAMED_MAX = 20
 
 
 class ArtifactService:
-    """Blobs and artifacts on record. The bytes are the business of `files`."""
+    """Blobs and artifacts on record. The bytes are the business of the object store."""
 
     def __init__(
-        self, session: AsyncSession, clock: Clock, *, limits: ArtifactLimits | None = None
+        self, session: AsyncSession, clock: Clock, *, limits: TreeLimits | None = None
     ) -> None:
         self._session = session
         self._clock = clock
-        self._limits = limits or ArtifactLimits()
+        self._limits = limits or TreeLimits()
         self._blobs = BlobRepository(session)
         self._artifacts = ArtifactRepository(session)
 
@@ -100,7 +100,7 @@ class ArtifactService:
         """Return an artifact's files. Raises `ArtifactNotFound`."""
         return Manifest.from_json((await self.get(artifact_id)).manifest)
 
-    async def file(self, artifact_id: str, path: str) -> ManifestFile:
+    async def file(self, artifact_id: str, path: str) -> StoredFile:
         """Return one file of an artifact. Raises `ArtifactNotFound`, `FileNotInArtifact`."""
         found = (await self.manifest(artifact_id)).find(path)
         if found is None:
@@ -113,10 +113,10 @@ class ArtifactService:
     def _add(
         self, manifest: Manifest, *, owner: Owner, source_id: str | None, actor: str
     ) -> Artifact:
-        if manifest.size_bytes > self._limits.artifact_bytes_max:
-            raise ArtifactTooLarge(
+        if manifest.size_bytes > self._limits.tree_bytes_max:
+            raise TreeTooLarge(
                 f"{manifest.size_bytes} bytes; an artifact has at most"
-                f" {self._limits.artifact_bytes_max}",
+                f" {self._limits.tree_bytes_max}",
                 hint="split it into several artifacts",
             )
         now = self._clock.now()

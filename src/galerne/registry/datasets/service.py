@@ -46,7 +46,7 @@ class ResolvedDataset:
     licence: str
     label: Label
     artifact_id: str
-    manifest: Manifest  # Give it to `ArtifactFiles.directory` or `.materialize`.
+    manifest: Manifest  # Its files go to `Trees.directory` or `.materialize`.
 
 
 class DatasetService:

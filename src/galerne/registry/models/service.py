@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.events.emit import emit
+from galerne.integrations.objectstore.trees import Trees
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
-from galerne.registry.artifacts.files import ArtifactFiles
 from galerne.registry.artifacts.manifest import Manifest
 from galerne.registry.artifacts.service import ArtifactService
 from galerne.registry.datasets.errors import DatasetNotFound
@@ -83,7 +83,7 @@ class ResolvedModel:
     version: int
     format: ModelFormat
     path: (
-        Path  # GGUF: the file. Safetensors: the directory, there once `files.directory` was called.
+        Path  # GGUF: the file. Safetensors: the directory, there once `Trees.directory` was called.
     )
     licence: str
     label: Label
@@ -95,10 +95,10 @@ class ResolvedModel:
 class ModelService:
     """Models by name and version. A project's own model hides a public one of the same name."""
 
-    def __init__(self, session: AsyncSession, clock: Clock, files: ArtifactFiles) -> None:
+    def __init__(self, session: AsyncSession, clock: Clock, trees: Trees) -> None:
         self._session = session
         self._clock = clock
-        self._files = files
+        self._trees = trees
         self._registered = RegisteredModelRepository(session)
         self._public = PublicModelRepository(session)
         self._artifacts = ArtifactService(session, clock)
@@ -211,8 +211,8 @@ class ModelService:
     def _path(self, model_format: ModelFormat, manifest: Manifest) -> Path:
         if model_format is ModelFormat.GGUF:
             (weights,) = manifest.with_suffix(".gguf")
-            return self._files.store.local_path(weights.sha256)
-        return self._files.tree_path(manifest)
+            return self._trees.store.local_path(weights.sha256)
+        return self._trees.path(manifest.digest)
 
     async def _label_of(self, item: LineageItem, owner: Owner) -> Label:
         """Return what flows in from one thing of the lineage. A job's label is the owner's business."""
