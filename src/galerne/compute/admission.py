@@ -84,8 +84,8 @@ class Inputs(Protocol):
         """Look up `name` or `name:version`. Raises the registry's own NotFound."""
         ...
 
-    async def missing(
-        self, session: AsyncSession, subject: Subject, digests: Sequence[str]
-    ) -> frozenset[str]:
-        """Return those SHA-256 digests that this organization has not uploaded."""
+    async def require_sent(
+        self, session: AsyncSession, subject: Subject, files: Sequence[ManifestFile]
+    ) -> None:
+        """Raise the registry's own error where the caller has not uploaded one of the files."""
         ...

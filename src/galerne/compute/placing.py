@@ -164,9 +164,9 @@ def _placement(wish: Wish, preview: Preview) -> PlacementPlan:
         verdict=preview.verdict,
         site=preview.site,
         driver=preview.driver,
-        nodes=list(preview.node_names),
+        nodes=list(preview.nodes),
         code=preview.code,
-        reason=preview.message,
+        reason=preview.reason,
         hint=preview.hint,
         sites=sites,
     )

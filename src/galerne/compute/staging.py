@@ -6,18 +6,19 @@ checkpoint written by one attempt is there for the next. Everything here may be 
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from galerne.compute.admission import ManifestFile
 from galerne.drivers.base import Mount
-from galerne.integrations.objectstore.base import ObjectStore
+from galerne.integrations.objectstore.base import CHUNK_BYTES, ObjectStore
 
 OUTPUTS = "outputs"
 CHECKPOINTS = "checkpoints"
 INPUTS = "inputs"
 OUTPUT_FILES_MAX = 10_000
+OUTPUT_BYTES_MAX = 2**40
 
 
 class OutputMissing(Exception):  # noqa: N818 - names the condition
@@ -73,9 +74,9 @@ class Stager:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         # A link would let a workload that edits its own file edit the store's copy.
-        await self._store.materialize(file.sha256, target, link=not may_change)
-        if file.executable:
-            target.chmod(0o755)
+        await self._store.materialize(
+            file.sha256, target, executable=file.executable, link=not may_change
+        )
 
     async def collect(
         self, workload_id: str, paths: Sequence[str]
@@ -90,7 +91,7 @@ class Stager:
             raise OutputMissing(f"$GALERNE_OUTPUTS/{path} is missing or empty")
         manifest = []
         for file in found:
-            stored = await self._store.put_file(file)
+            stored = await self._store.put(_chunks(file), bytes_max=OUTPUT_BYTES_MAX)
             manifest.append(
                 ManifestFile(
                     path=file.relative_to(root).as_posix() if root.is_dir() else file.name,
@@ -103,6 +104,12 @@ class Stager:
     async def discard(self, workload_id: str) -> None:
         """Remove the workspace of a workload that has ended."""
         await asyncio.to_thread(shutil.rmtree, self.workspace(workload_id), ignore_errors=True)
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
 
 
 def _walk(root: Path) -> list[Path]:

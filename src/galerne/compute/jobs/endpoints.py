@@ -47,7 +47,7 @@ async def list_jobs(
     cursor: Cursor = None,
 ) -> Page[JobOut]:
     """List jobs, newest first."""
-    rows = await jobs.list(
+    rows = await jobs.find(
         subject, project=project, states=state or [], name=name, limit=limit, before=cursor
     )
     return page([job_out(row) for row in rows], ids=[row.id for row in rows], limit=limit)

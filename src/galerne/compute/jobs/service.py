@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from galerne.compute.admission import Inputs, ResolvedInput
+from galerne.compute.admission import Inputs, ManifestFile, ResolvedInput
 from galerne.compute.jobs.capacity import lease_request, request_lease
 from galerne.compute.jobs.errors import FileMissing, JobEnded, JobNotFound
 from galerne.compute.jobs.models import Job, JobAttempt
@@ -108,7 +108,7 @@ class JobService:
     async def attempts(self, job_id: str) -> Sequence[JobAttempt]:
         return await self._jobs.attempts(job_id)
 
-    async def list(
+    async def find(
         self,
         subject: Subject,
         *,
@@ -152,14 +152,9 @@ class JobService:
                 f"`files` and what was uploaded differ: {lacking}",
                 hint="upload each file as a blob and name it in the request",
             )
-        digests = [file.sha256 for file in body.files]
-        missing = await self._inputs.missing(self._session, subject, digests)
-        for file in body.files:
-            if file.sha256 in missing:
-                raise FileMissing(
-                    f"{file.path} was not uploaded",
-                    hint=f"PUT it to /api/v1/blobs/{file.sha256} first",
-                )
+        await self._inputs.require_sent(
+            self._session, subject, [ManifestFile(**file.model_dump()) for file in body.files]
+        )
 
     async def _resolve(
         self, subject: Subject, project: Project, spec: JobSpec

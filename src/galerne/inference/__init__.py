@@ -1,0 +1,1 @@
+"""Served models: deployments and their replicas."""
