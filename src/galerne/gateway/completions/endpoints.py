@@ -1,0 +1,11 @@
+"""`POST /v1/completions`: the fields are this family's own, the life of a request is `inference`'s."""
+
+from galerne.gateway.asgi import Application
+from galerne.gateway.dialects.fields import COMPLETIONS
+from galerne.gateway.inference import InferenceEndpoint
+from galerne.gateway.parts import Parts
+
+
+def routes(parts: Parts) -> dict[str, dict[str, Application]]:
+    """Map path and method to what answers."""
+    return {"/v1/completions": {"POST": InferenceEndpoint(COMPLETIONS, parts)}}
