@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.db.base import Record
@@ -29,9 +30,23 @@ class Repository(Generic[RecordT]):
     async def get(self, record_id: str) -> RecordT | None:
         return await self.session.scalar(self._select().where(self.model.id == record_id))
 
+    async def get_locked(self, record_id: str) -> RecordT | None:
+        """Return the row as it is now, and let nobody else change it until the transaction ends."""
+        statement = self._select().where(self.model.id == record_id).with_for_update()
+        return await self.session.scalar(statement.execution_options(populate_existing=True))
+
     def add(self, record: RecordT) -> RecordT:
         self.session.add(record)
         return record
+
+    async def insert(self, record: RecordT) -> bool:
+        """Add and flush; say False, with nothing changed, where a constraint stands against it."""
+        try:
+            async with self.session.begin_nested():
+                self.session.add(record)
+        except IntegrityError:
+            return False
+        return True
 
     async def page(
         self, *conditions: ColumnElement[bool], limit: int, before: str | None = None

@@ -107,6 +107,29 @@ def scope_of(session: AsyncSession) -> Scope:
     return scope
 
 
+@asynccontextmanager
+async def acting_as(session: AsyncSession, scope: Scope) -> AsyncIterator[None]:
+    """Continue the session's transaction in another scope until the block ends.
+
+    For the few verbs of the platform's operator that reach beyond its own organization; the caller
+    checks that it is the operator. What the block added is written before the scope returns; where it
+    raises, it is undone.
+    """
+    before = scope_of(session)
+    if scope == before:
+        yield
+        return
+    await session.flush()
+    session.info[_SCOPE] = scope
+    try:
+        # Beginning the savepoint tells PostgreSQL the scope; undoing it takes that back as well.
+        async with session.begin_nested():
+            yield
+    finally:
+        session.info[_SCOPE] = before
+    await (await session.connection()).run_sync(_tell_scope, before)
+
+
 def on_commit(session: AsyncSession, callback: Callable[[], None]) -> None:
     """Call `callback` once the session has committed; never where it rolls back."""
     callbacks = session.info.setdefault(_ON_COMMIT, [])
@@ -137,9 +160,12 @@ def _tell_postgres(
     session: Session, transaction: SessionTransaction, connection: Connection
 ) -> None:
     del transaction
+    _tell_scope(connection, session.info[_SCOPE])
+
+
+def _tell_scope(connection: Connection, scope: Scope) -> None:
     if connection.dialect.name != "postgresql":
         return
-    scope: Scope = session.info[_SCOPE]
     connection.execute(
         text(
             "SELECT set_config('app.organization', :organization, true),"

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 JsonObject = dict[str, Any]
 
-# JSONB on PostgreSQL, text on SQLite.
-Json = JSON().with_variant(JSONB(), "postgresql")
+# JSONB on PostgreSQL, text on SQLite. None is NULL, as in any other column.
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,0 +1,1 @@
+"""Secrets that programs authenticate with; stored as digests only."""

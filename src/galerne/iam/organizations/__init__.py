@@ -1,0 +1,1 @@
+"""Customers and the operator: one legal entity each."""

@@ -1,0 +1,1 @@
+"""Where work and data live, under one residency label each."""

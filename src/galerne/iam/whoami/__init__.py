@@ -1,0 +1,1 @@
+"""What a key says of its own bearer."""
