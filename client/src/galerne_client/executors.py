@@ -6,7 +6,8 @@ What is sent and when it is sent again is decided in `exchange`; what the calls 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +23,32 @@ from galerne_client.errors import (
 from galerne_client.exchange import Lost, Outgoing, RetryPolicy, exchange
 
 T = TypeVar("T")
+StepT = TypeVar("StepT")
 API_ROOT = "/api/v1"
 PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Went:
+    """A step that went well, and what it gave."""
+
+    result: Any
+
+    def into(self, steps: Generator[StepT, Any, Any]) -> StepT:
+        return steps.send(self.result)
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """A call that ended in an error; the steps may catch it where they asked."""
+
+    error: GalerneError
+
+    def into(self, steps: Generator[StepT, Any, Any]) -> StepT:
+        return steps.throw(self.error)
+
+
+Resume = Went | Broke
 
 
 class SyncExecutor:
@@ -58,33 +83,37 @@ class SyncExecutor:
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out steps to their end and return their result."""
-        met: Any = None
+        resume: Resume = Went(None)
         while True:
             try:
-                met = self._step(steps.send(met))
+                step = resume.into(steps)
             except StopIteration as end:
                 result: T = end.value
                 return result
+            resume = self._step(step)
 
     def iterate(self, stream: Stream[T]) -> Iterator[T]:
         """Carry out steps as far as the reader asks for items."""
-        met: Any = None
+        resume: Resume = Went(None)
         while True:
             try:
-                step = stream.send(met)
+                step = resume.into(stream)
             except StopIteration:
                 return
             if isinstance(step, Item):
                 yield step.value
-                met = None
+                resume = Went(None)
             else:
-                met = self._step(step)
+                resume = self._step(step)
 
-    def _step(self, step: Call[Any] | Pause) -> Any:
-        if isinstance(step, Call):
-            return self.call(step)
-        self._sleep(step.seconds)
-        return None
+    def _step(self, step: Call[Any] | Pause) -> Resume:
+        if isinstance(step, Pause):
+            self._sleep(step.seconds)
+            return Went(None)
+        try:
+            return Went(self.call(step))
+        except GalerneError as error:
+            return Broke(error)
 
     def _send(self, outgoing: Outgoing) -> Answer | Lost:
         call = outgoing.call
@@ -136,34 +165,37 @@ class AsyncExecutor:
 
     async def run(self, steps: Steps[T]) -> T:
         """Carry out steps to their end and return their result."""
-        met: Any = None
+        resume: Resume = Went(None)
         while True:
             try:
-                step = steps.send(met)
+                step = resume.into(steps)
             except StopIteration as end:
                 result: T = end.value
                 return result
-            met = await self._step(step)
+            resume = await self._step(step)
 
     async def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
         """Carry out steps as far as the reader asks for items."""
-        met: Any = None
+        resume: Resume = Went(None)
         while True:
             try:
-                step = stream.send(met)
+                step = resume.into(stream)
             except StopIteration:
                 return
             if isinstance(step, Item):
                 yield step.value
-                met = None
+                resume = Went(None)
             else:
-                met = await self._step(step)
+                resume = await self._step(step)
 
-    async def _step(self, step: Call[Any] | Pause) -> Any:
-        if isinstance(step, Call):
-            return await self.call(step)
-        await self._sleep(step.seconds)
-        return None
+    async def _step(self, step: Call[Any] | Pause) -> Resume:
+        if isinstance(step, Pause):
+            await self._sleep(step.seconds)
+            return Went(None)
+        try:
+            return Went(await self.call(step))
+        except GalerneError as error:
+            return Broke(error)
 
     async def _send(self, outgoing: Outgoing) -> Answer | Lost:
         call = outgoing.call

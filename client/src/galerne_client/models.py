@@ -154,35 +154,6 @@ class DatasetCreate(ApiModel):
     source: dict[str, Any] = Field(default_factory=dict)
 
 
-class Reason(ApiModel):
-    """Why something is as it is, and what would change that."""
-
-    code: str
-    hint: str
-    message: str
-
-
-class Deployment(ApiModel):
-    """The API's Deployment."""
-
-    created_at: datetime
-    detail: str
-    id: str
-    kind: Literal["deployment"]
-    label: dict[str, Any]
-    model: str
-    name: str
-    organization_id: str
-    project_id: str
-    ready_at: datetime | None
-    reason: Reason | None
-    replicas_wanted: int
-    site_id: str | None
-    spec: dict[str, Any]
-    state: str
-    wanted: str
-
-
 class ResourcesSpec(ApiModel):
     """What each node gives. `cpu` in cores, `gpu` as `B200:4`, `B200` or a bare count."""
 
@@ -193,11 +164,13 @@ class ResourcesSpec(ApiModel):
 
 
 class DeploymentSpec(ApiModel):
-    """The API's DeploymentSpec."""
+    """A served model."""
 
+    context_tokens: int = 2048
     env: dict[str, str] = Field(default_factory=dict)
     model: str
     name: str
+    parallel: int = 4
     priority: int = 50
     regions: list[str] = Field(default_factory=list)
     replicas: int = 1
@@ -206,50 +179,94 @@ class DeploymentSpec(ApiModel):
             {"cpu": 1.0, "disk": 1000000000, "memory": 1000000000}
         )
     )
+    runtime: str | None = None
     stop_duration: str | int = 10
     tags: dict[str, str] = Field(default_factory=dict)
     type: Literal["deployment"]
 
 
 class DeploymentCreate(ApiModel):
-    """The API's DeploymentCreate."""
+    """A deployment and the project it is for."""
 
-    files: list[UploadedFile] = Field(default_factory=list)
     project: str | None = None
     spec: DeploymentSpec
 
 
+class Reason(ApiModel):
+    """Why something is as it is, and what would change that."""
+
+    code: str
+    hint: str
+    message: str
+
+
+ReplicaState = Literal["pending", "starting", "ready", "draining", "stopping", "ended"]
+
+
 class Replica(ApiModel):
-    """The API's Replica."""
-
-    id: str
-    nodes: list[str]
-    number: int
-    restarts: int
-    site: str | None
-    state: str
-
-
-class DeploymentDetail(ApiModel):
-    """The API's DeploymentDetail."""
+    """One copy."""
 
     created_at: datetime
     detail: str
+    driver: str | None
+    ended_at: datetime | None
+    id: str
+    node_names: list[str]
+    ready_at: datetime | None
+    reason: Reason | None
+    site_id: str | None
+    started_at: datetime | None
+    state: ReplicaState
+
+
+DeploymentState = Literal["starting", "running", "stopping", "stopped", "failed"]
+
+
+class DeploymentDetail(ApiModel):
+    """A deployment with its replicas, the newest first."""
+
+    created_at: datetime
+    ended_at: datetime | None
     id: str
     kind: Literal["deployment"]
     label: dict[str, Any]
-    model: str
+    model: dict[str, Any]
     name: str
     organization_id: str
     project_id: str
     ready_at: datetime | None
     reason: Reason | None
     replicas: list[Replica]
+    replicas_ready: int
     replicas_wanted: int
-    site_id: str | None
+    runtime: str
     spec: dict[str, Any]
-    state: str
-    wanted: str
+    state: DeploymentState
+    submitted_by: str
+    wanted: Literal["run", "stop"]
+
+
+class Deployment(ApiModel):
+    """A deployment."""
+
+    created_at: datetime
+    ended_at: datetime | None
+    id: str
+    kind: Literal["deployment"]
+    label: dict[str, Any]
+    model: dict[str, Any]
+    name: str
+    organization_id: str
+    project_id: str
+    ready_at: datetime | None
+    reason: Reason | None
+    replicas_ready: int
+    replicas_wanted: int
+    runtime: str
+    spec: dict[str, Any]
+    state: DeploymentState
+    submitted_by: str
+    wanted: Literal["run", "stop"]
 
 
 class Event(ApiModel):
@@ -598,8 +615,10 @@ class ProofBundle(ApiModel):
 
 
 class Site(ApiModel):
-    """The API's Site."""
+    """A site as the API shows it."""
 
+    carbon_milligrams_per_kwh: int | None
+    carbon_source: str | None
     certifications: list[str]
     country: str
     grid_zone: str
@@ -634,12 +653,24 @@ class UsageGroup(ApiModel):
 
 
 class UsageRecord(ApiModel):
-    """The API's UsageRecord."""
+    """A usage record."""
 
+    accelerator_type: str | None
+    carbon_micrograms: int | None
+    carbon_source: str | None
+    created_at: datetime
     ended_at: datetime
+    energy_method: str | None
+    energy_microwatt_hours: int | None
+    energy_note: str | None
     id: str
+    key_id: str | None
+    label: dict[str, Any]
     meter: str
+    model: str | None
+    project_id: str
     quantity: int
+    site_id: str | None
     source_id: str
     started_at: datetime
     unit: str
@@ -689,6 +720,7 @@ __all__ = [
     "DeploymentCreate",
     "DeploymentDetail",
     "DeploymentSpec",
+    "DeploymentState",
     "Event",
     "File",
     "FleetImport",
@@ -721,6 +753,7 @@ __all__ = [
     "ProofBundle",
     "Reason",
     "Replica",
+    "ReplicaState",
     "ResourcesSpec",
     "RetrySpec",
     "Site",

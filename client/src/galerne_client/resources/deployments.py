@@ -5,8 +5,9 @@ from typing import Any
 
 from galerne_client.base import parsed_as
 from galerne_client.calls import Call, Steps, Stream
-from galerne_client.models import Deployment, DeploymentDetail, Plan, UploadedFile, Why
+from galerne_client.models import Deployment, DeploymentDetail, Plan, Why
 from galerne_client.resource import ExecutorT, Resource, operation, paged, procedure, stream
+from galerne_client.resources.following import DEPLOYMENT_SETTLED, followed_deployment
 from galerne_client.resources.workloads import (
     LogChunk,
     followed_log,
@@ -14,9 +15,6 @@ from galerne_client.resources.workloads import (
     request_body,
     waited,
 )
-
-ENDED = frozenset({"stopped", "failed"})
-SETTLED = ENDED | {"ready"}
 
 
 class Deployments(Resource[ExecutorT]):
@@ -27,11 +25,10 @@ class Deployments(Resource[ExecutorT]):
         self,
         spec: Mapping[str, Any],
         *,
-        files: Sequence[UploadedFile] = (),
         project: str | None = None,
     ) -> Call[Plan]:
         """Say where it would run and why, and what it would cost. Changes nothing."""
-        body = request_body(spec, files, project or self._project)
+        body = request_body(spec, (), project or self._project)
         return Call(method="POST", path="/deployments/plan", json=body, parse=parsed_as(Plan))
 
     @operation
@@ -39,22 +36,26 @@ class Deployments(Resource[ExecutorT]):
         self,
         spec: Mapping[str, Any],
         *,
-        files: Sequence[UploadedFile] = (),
         project: str | None = None,
         idempotency_key: str | None = None,
-    ) -> Call[DeploymentDetail]:
-        """Submit it. Files must have been uploaded before (`artifacts.upload`)."""
+    ) -> Call[Deployment]:
+        """Submit it."""
         return Call(
             method="POST",
             path="/deployments",
-            json=request_body(spec, files, project or self._project),
-            parse=parsed_as(DeploymentDetail),
+            json=request_body(spec, (), project or self._project),
+            parse=parsed_as(Deployment),
             idempotency_key=idempotency_key,
         )
 
     @stream
     def list(
-        self, *, project: str | None = None, state: str | None = None, rows_max: int | None = None
+        self,
+        *,
+        project: str | None = None,
+        states: Sequence[str] = (),
+        name: str | None = None,
+        rows_max: int | None = None,
     ) -> Stream[Deployment]:
         """Give deployments, newest first."""
         return paged(
@@ -62,7 +63,8 @@ class Deployments(Resource[ExecutorT]):
             Deployment,
             rows_max=rows_max,
             project=project or self._project,
-            state=state,
+            state=list(states) or None,
+            name=name,
         )
 
     @operation
@@ -72,12 +74,12 @@ class Deployments(Resource[ExecutorT]):
         )
 
     @operation
-    def stop(self, deployment_id: str) -> Call[DeploymentDetail]:
+    def stop(self, deployment_id: str) -> Call[Deployment]:
         """Ask it to end: SIGTERM, its grace, then SIGKILL. Asking again changes nothing."""
         return Call(
             method="POST",
             path=f"/deployments/{deployment_id}/stop",
-            parse=parsed_as(DeploymentDetail),
+            parse=parsed_as(Deployment),
         )
 
     @operation
@@ -109,6 +111,11 @@ class Deployments(Resource[ExecutorT]):
         """Give output as it is written, until there will be no more."""
         return followed_log(f"/deployments/{deployment_id}/logs", offset=offset, replica=replica)
 
+    @stream
+    def follow(self, deployment_id: str) -> Stream[DeploymentDetail]:
+        """Give the deployment at each change until it serves or has ended."""
+        return followed_deployment(deployment_id)
+
     @procedure
     def wait(
         self, deployment_id: str, *, timeout_seconds: float | None = None
@@ -118,5 +125,7 @@ class Deployments(Resource[ExecutorT]):
             method="GET", path=f"/deployments/{deployment_id}", parse=parsed_as(DeploymentDetail)
         )
         return waited(
-            call, lambda deployment: deployment.state in SETTLED, timeout_seconds=timeout_seconds
+            call,
+            lambda deployment: deployment.state in DEPLOYMENT_SETTLED,
+            timeout_seconds=timeout_seconds,
         )

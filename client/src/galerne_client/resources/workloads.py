@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from galerne_client.calls import Answer, Call, Item, Pause, Steps, Stream, ask
+from galerne_client.calls import Answer, Call, Item, Pause, QueryValue, Steps, Stream, ask
 from galerne_client.errors import NoAnswerInTimeError, UnexpectedAnswerError
 from galerne_client.models import UploadedFile
 
@@ -56,22 +56,20 @@ def parse_log(answer: Answer) -> LogChunk:
         raise UnexpectedAnswerError("the log came without its offsets") from error
 
 
-def log_call(
-    path: str, *, offset: int, wait_seconds: int, replica: str | None = None
-) -> Call[LogChunk]:
+def log_call(path: str, *, offset: int, wait_seconds: int, **which: QueryValue) -> Call[LogChunk]:
     return Call(
         method="GET",
         path=path,
-        query={"offset": offset, "wait_seconds": wait_seconds or None, "replica": replica},
+        query={"offset": offset, "wait_seconds": wait_seconds or None, **which},
         parse=parse_log,
         wait_seconds=wait_seconds,
     )
 
 
-def followed_log(path: str, *, offset: int, replica: str | None = None) -> Stream[LogChunk]:
+def followed_log(path: str, *, offset: int, **which: QueryValue) -> Stream[LogChunk]:
     """Give the log from `offset` on as it grows, until it is complete."""
     while True:
-        call = log_call(path, offset=offset, wait_seconds=LOG_WAIT_SECONDS, replica=replica)
+        call = log_call(path, offset=offset, wait_seconds=LOG_WAIT_SECONDS, **which)
         chunk = yield from ask(call)
         if chunk.data or chunk.dropped_bytes or chunk.is_complete:
             yield Item(chunk)
