@@ -1,0 +1,1 @@
+"""Usage records: what arrives, arrives once, and never changes."""
