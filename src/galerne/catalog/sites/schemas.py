@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from galerne.catalog.intensity import CarbonFactor
 from galerne.catalog.sites.models import Site
 
 
@@ -42,8 +43,14 @@ class SiteOut(BaseModel):
     is_simulated: bool
 
 
-def site_out(site: Site, *, carbon: tuple[int, str] | None) -> SiteOut:
-    """Show `site`; `carbon` is the grid's factor now and where it is from."""
+class SitesOut(BaseModel):
+    """The whole list; there are few sites, and it is not paged."""
+
+    items: list[SiteOut]
+
+
+def site_out(site: Site, carbon: CarbonFactor | None) -> SiteOut:
+    """Show `site` with its grid's factor."""
     return SiteOut(
         id=site.id,
         name=site.name,
@@ -53,8 +60,8 @@ def site_out(site: Site, *, carbon: tuple[int, str] | None) -> SiteOut:
         certifications=site.certifications,
         jurisdictions=site.jurisdictions,
         grid_zone=site.grid_zone,
-        carbon_milligrams_per_kwh=carbon[0] if carbon else None,
-        carbon_source=carbon[1] if carbon else None,
+        carbon_milligrams_per_kwh=carbon.milligrams_per_kwh if carbon else None,
+        carbon_source=f"{carbon.source}, {carbon.vintage}" if carbon else None,
         pue_milli=site.pue_milli,
         power_cap_watts=site.power_cap_watts,
         is_simulated=site.is_simulated,

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from galerne.catalog.intensity import carbon_factor
 from galerne.catalog.sites.errors import SiteInUse, SiteNotFound
 from galerne.catalog.sites.models import Site
 from galerne.catalog.sites.repository import SiteRepository
-from galerne.catalog.sites.schemas import SiteFacts
+from galerne.catalog.sites.schemas import SiteFacts, SiteOut, site_out
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 
@@ -47,6 +48,10 @@ class SiteService:
             known = ", ".join(other.name for other in await self._sites.all()) or "none yet"
             raise SiteNotFound(f"there is no site named {name}", hint=f"the sites are: {known}")
         return site
+
+    def show(self, site: Site) -> SiteOut:
+        """Return the site with what its grid emits now."""
+        return site_out(site, carbon_factor(site.grid_zone, self._clock.now()))
 
     async def ensure(self, facts: SiteFacts) -> tuple[Site, Change]:
         """Create the site of this name, or bring it to `facts`; idempotent.

@@ -1,0 +1,1 @@
+"""Accelerator types as data: vendor-neutral, dated, with the source of each figure."""
