@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.db.types import JsonObject
+from galerne.events.leaves import leaf_bytes
 from galerne.events.models import LogEntry
 from galerne.kit.ids import new_id
 
@@ -20,7 +21,10 @@ def emit(
     data: JsonObject,
     at: datetime,
 ) -> LogEntry:
-    """Add an entry to the caller's transaction. `data` holds no floats and no personal content."""
+    """Add an entry to the caller's transaction. `data` holds no floats and no personal content.
+
+    Raises `UnfitForLogError` for data without a canonical form, which the tree could never take up.
+    """
     entry = LogEntry(
         id=new_id(LogEntry.id_prefix),
         created_at=at,
@@ -31,5 +35,6 @@ def emit(
         actor=actor,
         data=data,
     )
+    leaf_bytes(entry)
     session.add(entry)
     return entry
