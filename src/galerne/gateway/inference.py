@@ -138,7 +138,7 @@ class InferenceEndpoint:
         body = await connection.collect(parts.settings.response_bytes_max)
         if connection.status != 200:
             raise upstream_refusal(connection.status, body)
-        reply = read_whole(body, request.model)
+        reply = read_whole(body, exchange.model)
         usage, method = reply.usage, TokenCountMethod.ENGINE
         if usage is None:
             usage = Usage(request.prompt_tokens_estimate, reply.completion_tokens_estimate, 0)

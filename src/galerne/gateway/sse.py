@@ -63,27 +63,34 @@ class StreamRewriter:
         self._event_bytes_max = event_bytes_max
         self._extension = extension
         self._tail = b""
+        self._after_cr = False  # The last byte was a CR; an LF right after it is part of it.
         self._first = True
         self._needle = b""
         self._replacement = b""
 
     def feed(self, data: bytes) -> bytes:
         """Take a piece; return the whole events it completes, rewritten. Raises StreamError."""
+        if self._after_cr or b"\r" in data:
+            data = self._plain_newlines(data)
         if self._tail:
             data = self._tail + data
-        if b"\r" in data:
-            data, held = _plain_newlines(data)
-        else:
-            held = b""
         if data.startswith(b"\n") or b"\n\n\n" in data:
             data = _EMPTY_EVENTS.sub(b"\n\n", data).lstrip(b"\n")
         end = data.rfind(b"\n\n")
         if end < 0:
-            self._hold(data + held)
+            self._hold(data)
             return b""
         end += 2
-        self._hold(data[end:] + held)
+        self._hold(data[end:])
         return self._events(data[:end])
+
+    def _plain_newlines(self, data: bytes) -> bytes:
+        """Turn CR and CRLF into LF, also when cut between the two. JSON holds neither raw."""
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        self._after_cr = self._after_cr or data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _hold(self, tail: bytes) -> None:
         if len(tail) > self._event_bytes_max:
@@ -175,11 +182,3 @@ def _has_text(choice: Any) -> bool:
     if not isinstance(delta, dict):
         return False
     return any(value for key, value in delta.items() if key != "role")
-
-
-def _plain_newlines(data: bytes) -> tuple[bytes, bytes]:
-    """Turn CR and CRLF into LF; a CR at the end waits for what follows. JSON holds neither raw."""
-    held = b""
-    if data.endswith(b"\r"):
-        data, held = data[:-1], b"\r"
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), held

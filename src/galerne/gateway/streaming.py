@@ -31,7 +31,7 @@ class StreamCopy:
         self._connection = connection
         self._parts = parts
         self._rewriter = StreamRewriter(
-            request.model,
+            exchange.model,
             usage_asked=request.usage_asked,
             event_bytes_max=parts.settings.event_bytes_max,
             extension=partial(parts.accountant.cost_extension, exchange),
