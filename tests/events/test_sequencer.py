@@ -29,7 +29,7 @@ class FakeSigner:
 
 
 def sequencer(database: Database, clock: ManualClock, **options: Any) -> Sequencer:
-    return Sequencer(database, clock, FakeSigner(), owner="test", **options)
+    return Sequencer(database, clock, FakeSigner(), "test", **options)
 
 
 async def write_entries(database: Database, clock: ManualClock, count: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from galerne.db.repository import Repository
 from galerne.events.merkle import NodeId
@@ -56,3 +56,23 @@ class LogRepository(Repository[LogEntry]):
         if project_id is not None:
             statement = statement.where(LogEntry.project_id == project_id)
         return (await self.session.scalars(statement.order_by(LogEntry.id).limit(limit))).all()
+
+    async def find(
+        self,
+        *,
+        project_id: str | None,
+        subject_id: str | None,
+        kind: str | None,
+        limit: int,
+        before: str | None,
+    ) -> Sequence[LogEntry]:
+        conditions: list[ColumnElement[bool]] = []
+        if project_id is not None:
+            conditions.append(LogEntry.project_id == project_id)
+        if subject_id is not None:
+            conditions.append(LogEntry.subject_id == subject_id)
+        if kind is not None and kind.endswith(".*"):
+            conditions.append(LogEntry.kind.startswith(kind.removesuffix("*"), autoescape=True))
+        elif kind is not None:
+            conditions.append(LogEntry.kind == kind)
+        return await self.page(*conditions, limit=limit, before=before)

@@ -50,8 +50,8 @@ class Sequencer:
         database: Database,
         clock: Clock,
         signer: Signer,
-        *,
         owner: str,
+        *,
         batch_entries: int = BATCH_ENTRIES,
     ) -> None:
         self._database = database
