@@ -11,19 +11,10 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.drivers.base import EnergyMethod
+from galerne.integrations.objectstore.base import StoredFile
 from galerne.kit.money import Euro
 from galerne.rest.subject import Subject
 from galerne.sovereignty.labels import Label
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestFile:
-    """A file by content: where it goes, and the blob that it is."""
-
-    path: str
-    sha256: str
-    size_bytes: int
-    executable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +63,8 @@ class ResolvedInput:
     version: int
     licence: str
     label: Label
-    files: tuple[ManifestFile, ...]
+    digest: str  # Names the list of files.
+    files: tuple[StoredFile, ...]
 
 
 class Inputs(Protocol):
@@ -85,7 +77,7 @@ class Inputs(Protocol):
         ...
 
     async def require_sent(
-        self, session: AsyncSession, subject: Subject, files: Sequence[ManifestFile]
+        self, session: AsyncSession, subject: Subject, files: Sequence[StoredFile]
     ) -> None:
         """Raise the registry's own error where the caller has not uploaded one of the files."""
         ...

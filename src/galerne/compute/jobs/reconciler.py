@@ -6,7 +6,7 @@ of it. So a worker may die anywhere: the next one asks again and starts nothing 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ import structlog
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from galerne.compute.admission import ManifestFile
 from galerne.compute.jobs.capacity import request_lease
 from galerne.compute.jobs.decide import Action, Situation, after_engine, before_engine
 from galerne.compute.jobs.models import Job, JobAttempt
@@ -24,17 +23,13 @@ from galerne.compute.jobs.states import JobState
 from galerne.compute.leases.models import CapacityLease
 from galerne.compute.leases.service import LeaseService
 from galerne.compute.leases.states import LeaseState
-from galerne.compute.staging import (
-    OutputMissing,
-    OutputRefused,
-    StagedInput,
-    Stager,
-    environment_of,
-)
+from galerne.compute.staging import OutputMissing, StagedInput, Stager, environment_of
 from galerne.compute.windows import meter
 from galerne.drivers.base import Driver, ExitCause, Launch, Network, Observation, Phase
 from galerne.drivers.errors import DriverError, LaunchRefused
 from galerne.events.transition import transition
+from galerne.integrations.objectstore.base import StoredFile
+from galerne.integrations.objectstore.errors import FileRefused, TreeTooLarge
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 from galerne.worker.claims import is_due
@@ -58,7 +53,7 @@ class Loaded:
     driver: str | None
     handle: str | None
     node_names: tuple[str, ...] = ()
-    files: tuple[ManifestFile, ...] = ()
+    files: tuple[StoredFile, ...] = ()
     inputs: tuple[StagedInput, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +64,7 @@ class Learnt:
 
     action: Action
     seen: Observation | None = None
-    outputs: Mapping[str, list[ManifestFile]] = field(default_factory=dict)
+    outputs: Mapping[str, list[StoredFile]] = field(default_factory=dict)
     refusal: LaunchRefused | None = None
     lost_output: str | None = None
 
@@ -140,7 +135,7 @@ class JobReconciler(Reconciler[Job, Loaded, Learnt]):
                     return Learnt(action, outputs=await self._stager.collect(job.job_id, paths))
         except LaunchRefused as refusal:
             return Learnt(Action.FAIL, refusal=refusal)
-        except (OutputMissing, OutputRefused) as error:
+        except (OutputMissing, FileRefused, TreeTooLarge) as error:
             return Learnt(Action.FAIL, lost_output=str(error))
         except (DriverError, OSError) as error:
             return Failure(f"{type(error).__name__}: {error}")
@@ -291,7 +286,7 @@ class _Apply:
         outputs = [
             {
                 **output.model_dump(),
-                "files": [_file_json(file) for file in self.learnt.outputs[output.path]],
+                "files": [asdict(file) for file in self.learnt.outputs[output.path]],
             }
             for output in self.loaded.spec.outputs
         ]
@@ -404,12 +399,12 @@ def _load(row: Job, attempt: JobAttempt | None, leases: Mapping[str, CapacityLea
         driver=attempt.driver if on_engine and attempt else None,
         handle=attempt.id if on_engine and attempt else None,
         node_names=tuple(attempt.node_names) if on_engine and attempt else (),
-        files=tuple(ManifestFile(**file) for file in row.files),
+        files=tuple(StoredFile(**file) for file in row.files),
         inputs=tuple(
             StagedInput(
                 name=given["mount"],
-                tree=given["id"],
-                files=tuple(ManifestFile(**file) for file in given["files"]),
+                digest=given["digest"],
+                files=tuple(StoredFile(**file) for file in given["files"]),
             )
             for given in row.inputs
         ),
@@ -443,10 +438,6 @@ def _record(
         attempt.exit_code = seen.exit.exit_code
         attempt.signal = seen.exit.signal
         attempt.message = seen.exit.message[:500]
-
-
-def _file_json(file: ManifestFile) -> dict[str, Any]:
-    return {"path": file.path, "sha256": file.sha256, "size_bytes": file.size_bytes}
 
 
 def _quoted(path: object) -> str:

@@ -1,12 +1,13 @@
 """Verbs of a job: plan, create, stop, and say why."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from galerne.compute.admission import Inputs, ManifestFile, ResolvedInput
+from galerne.compute.admission import Inputs, ResolvedInput
 from galerne.compute.jobs.capacity import lease_request, request_lease
 from galerne.compute.jobs.errors import FileMissing, JobEnded, JobNotFound
 from galerne.compute.jobs.models import Job, JobAttempt
@@ -20,6 +21,7 @@ from galerne.drivers.base import Network
 from galerne.events.emit import emit
 from galerne.iam.projects.models import Project
 from galerne.iam.projects.service import ProjectService
+from galerne.integrations.objectstore.base import StoredFile
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 from galerne.rest.subject import Subject
@@ -153,7 +155,7 @@ class JobService:
                 hint="upload each file as a blob and name it in the request",
             )
         await self._inputs.require_sent(
-            self._session, subject, [ManifestFile(**file.model_dump()) for file in body.files]
+            self._session, subject, [StoredFile(**file.model_dump()) for file in body.files]
         )
 
     async def _resolve(
@@ -210,10 +212,8 @@ def _input_json(mount: str, found: ResolvedInput) -> dict[str, Any]:
         "version": found.version,
         "licence": found.licence,
         "label": found.label.as_json(),
-        "files": [
-            {"path": file.path, "sha256": file.sha256, "size_bytes": file.size_bytes}
-            for file in found.files
-        ],
+        "digest": found.digest,
+        "files": [asdict(file) for file in found.files],
     }
 
 

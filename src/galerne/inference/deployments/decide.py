@@ -31,7 +31,7 @@ class Sight:
     overdue: bool  # Too long in STARTING, or too long without an answer to the probe.
 
 
-def decide(sight: Sight) -> Action:  # noqa: PLR0911 - one line a state, as the table has
+def decide(sight: Sight) -> Action:
     """Choose what to write down, or to ask of the engine."""
     gone = sight.phase in {Phase.ENDED, Phase.ABSENT}
     match sight.state:

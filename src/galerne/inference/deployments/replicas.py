@@ -86,12 +86,15 @@ class ReplicaReconciler(Reconciler[Replica, Loaded, Learnt]):
         self,
         drivers: Mapping[str, Driver],
         runtimes: Mapping[str, Runtime],
+        *,
         workspaces: Path,
+        image: str,
         clock: Clock,
     ) -> None:
         self._drivers = drivers
         self._runtimes = runtimes
         self._workspaces = workspaces
+        self._image = image  # The environment that holds the serving programs.
         self._clock = clock
 
     @property
@@ -180,6 +183,7 @@ class ReplicaReconciler(Reconciler[Replica, Loaded, Learnt]):
             resources=replica.spec.resources.per_node(),
             workspace=workspace,
             read_only=(Path(replica.model["path"]),),
+            image=self._image,
             network=Network.LOOPBACK,
             grace_seconds=replica.spec.stop_duration,
             labels=replica.labels,

@@ -1,0 +1,1 @@
+"""The processes: API, gateway, worker, all three in one, and the operator's commands."""

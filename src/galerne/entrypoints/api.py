@@ -1,0 +1,135 @@
+"""The control plane's HTTP process: every noun's router under /api/v1, health and metrics beside it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.routing import APIRoute
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+import galerne
+from galerne.billing.costs.endpoints import router as costs
+from galerne.billing.prices.endpoints import router as prices
+from galerne.catalog.accelerators.endpoints import router as accelerators
+from galerne.catalog.sites.endpoints import router as sites
+from galerne.compute.jobs.endpoints import log_router as job_logs
+from galerne.compute.jobs.endpoints import router as jobs
+from galerne.compute.nodes.endpoints import router as nodes
+from galerne.entrypoints.arguments import settings_from
+from galerne.entrypoints.request_log import RequestLog
+from galerne.entrypoints.serving import Served, serve
+from galerne.entrypoints.wiring import api_context, open_platform
+from galerne.events.endpoints import router as events
+from galerne.iam.api_keys.endpoints import router as api_keys
+from galerne.iam.members.endpoints import router as members
+from galerne.iam.organizations.endpoints import router as organizations
+from galerne.iam.projects.endpoints import router as projects
+from galerne.iam.whoami.endpoints import router as whoami
+from galerne.inference.deployments.endpoints import log_router as deployment_logs
+from galerne.inference.deployments.endpoints import router as deployments
+from galerne.metering.usage.endpoints import router as usage
+from galerne.registry.artifacts.endpoints import blob_router as blobs
+from galerne.registry.artifacts.endpoints import router as artifacts
+from galerne.registry.datasets.endpoints import router as datasets
+from galerne.registry.models.endpoints import router as models
+from galerne.rest import problems
+from galerne.rest.problems import Problem
+from galerne.rest.provide import ApiContext
+from galerne.sovereignty.proofs.endpoints import router as proofs
+from galerne.telemetry import configure_logging
+
+ROUTERS: Sequence[APIRouter] = (
+    whoami,
+    organizations,
+    projects,
+    members,
+    api_keys,
+    sites,
+    accelerators,
+    nodes,
+    job_logs,
+    jobs,
+    deployment_logs,
+    deployments,
+    blobs,
+    artifacts,
+    datasets,
+    models,
+    usage,
+    costs,
+    prices,
+    events,
+    proofs,
+)
+DATABASE_SECONDS_MAX = 2.0
+
+
+class Health(BaseModel):
+    """What a probe is told."""
+
+    state: str
+    version: str
+
+
+def build_app(context: ApiContext) -> FastAPI:
+    """Build the application. The context's database need not be up yet: /readyz says when it is."""
+    app = FastAPI(
+        title="Galerne",
+        version=galerne.__version__,
+        description="A sovereign AI cloud: from bare metal to LLM API.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # Its page would load scripts from elsewhere; nothing calls home.
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+        responses={
+            "4XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}},
+            "5XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}},
+        },
+    )
+    app.state.context = context
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api/v1")
+    _add_operations(app, context)
+    app.add_middleware(RequestLog, process="api")
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _add_operations(app: FastAPI, context: ApiContext) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Health:
+        """Say that the process is alive. Asks nobody."""
+        return Health(state="alive", version=galerne.__version__)
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz(response: Response) -> Health:
+        """Say whether requests can be answered: the database must be."""
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS_MAX):
+                await context.database.ping()
+        except Exception:  # noqa: BLE001 - whatever ails the database, we are not ready
+            response.status_code = 503
+            return Health(state="database_unavailable", version=galerne.__version__)
+        return Health(state="ready", version=galerne.__version__)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `galerne api`."""
+    settings = settings_from("galerne api", main.__doc__ or "", argv)
+    configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
+
+    async def run() -> None:
+        async with open_platform(settings) as platform:
+            await serve([Served("api", build_app(api_context(platform)), settings.api)])
+
+    asyncio.run(run())
+    return 0

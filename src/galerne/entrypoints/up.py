@@ -1,0 +1,90 @@
+"""A whole cloud on one machine: API, gateway and worker in one process, on one data directory."""
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from galerne_client.contexts import write_operator_context
+from galerne.config import Settings
+from galerne.entrypoints.api import build_app
+from galerne.entrypoints.arguments import parser_of, read_settings
+from galerne.entrypoints.gateway import gateway_served
+from galerne.entrypoints.preparation import prepare
+from galerne.entrypoints.serving import CannotListenError, Served, serve
+from galerne.entrypoints.wiring import api_context, open_platform
+from galerne.entrypoints.worker import report_nodes, work
+from galerne.telemetry import configure_logging
+from galerne.worker.loop import Wakeup
+
+_log = structlog.get_logger("galerne.up")
+IN_USE_EXIT_CODE = 1
+
+
+class DataDirectoryInUseError(Exception):
+    """Another `galerne up` works on this data directory."""
+
+
+@contextmanager
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory. The kernel lets go when the process dies, however it dies."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (data_dir / "up.lock").open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise DataDirectoryInUseError(file.read().strip() or "unknown") from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `galerne up`: the whole platform on this machine."""
+    parser = parser_of("galerne up", main.__doc__ or "")
+    parser.add_argument("--country", help="country this machine stands in, as FR: labels need it")
+    arguments = parser.parse_args(list(argv))
+    overrides = {"site": {"country": arguments.country}} if arguments.country else {}
+    settings = read_settings(arguments, **overrides)
+    configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
+    try:
+        with exclusive(settings.data_dir):
+            asyncio.run(_run(settings))
+    except DataDirectoryInUseError as error:
+        return _fail(
+            f"another `galerne up` (pid {error}) works on {settings.data_dir}",
+            code="data_dir_in_use",
+            hint="stop it, or give this one another --data-dir",
+        )
+    except CannotListenError as error:
+        return _fail(
+            str(error), code="cannot_listen", hint="set GALERNE_API__PORT and GALERNE_GATEWAY__PORT"
+        )
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    async with open_platform(settings) as platform:
+        secret = await prepare(platform)
+        api = Served("api", build_app(api_context(platform)), settings.api)
+        if secret is not None:
+            write_operator_context(settings.data_dir, url=api.url, api_key=secret)
+            _log.info("operator_key_written", path=str(settings.data_dir / "operator.toml"))
+        await report_nodes(platform)
+        wakeup = Wakeup()
+        await serve(
+            [api, gateway_served(platform)],
+            background=[lambda stop: work(platform, stop, wakeup)],
+        )
+
+
+def _fail(message: str, *, code: str, hint: str) -> int:
+    sys.stderr.write(f"error: {message} ({code})\nhint: {hint}\n")
+    return IN_USE_EXIT_CODE
