@@ -1,39 +1,15 @@
 """Every statement on `capacity_leases`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, func, select, update
 
 from galerne.compute.leases.models import CapacityLease
+from galerne.compute.leases.rows import Queued
 from galerne.compute.leases.states import LeaseState
 from galerne.db.repository import Repository
 from galerne.db.types import JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A waiting lease as the scheduler reads it: plain columns, cheap by the thousand."""
-
-    id: str
-    project_id: str
-    cpu_millis: int
-    memory_bytes: int
-    disk_bytes: int
-    accelerator_type: str | None
-    accelerators: int
-    nodes: int
-    label: JsonObject
-    site: str | None
-    priority: int
-    shape: str
-    requested_at: datetime
-    waiting: JsonObject | None
-    turn: int  # 1 for the project's oldest of this priority, 2 for the next.
-
 
 _QUEUE_COLUMNS = (
     CapacityLease.id,
@@ -132,24 +108,6 @@ class LeaseRepository(Repository[CapacityLease]):
         )
         rows: Sequence[Any] = (await self.session.execute(statement)).all()
         return [Queued(*row) for row in rows]
-
-    async def ahead_of(self, lease: CapacityLease) -> int:
-        """Count the waiting leases that this session can see and that go before this one."""
-        other = aliased(CapacityLease)
-        statement = select(func.count()).where(
-            other.state == LeaseState.WAITING,
-            or_(
-                other.priority > lease.priority,
-                and_(
-                    other.priority == lease.priority,
-                    or_(
-                        other.requested_at < lease.requested_at,
-                        and_(other.requested_at == lease.requested_at, other.id < lease.id),
-                    ),
-                ),
-            ),
-        )
-        return await self.session.scalar(statement) or 0
 
     async def write_waiting(self, reasons: Mapping[str, JsonObject]) -> None:
         """Write why leases wait, in one statement for all."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from galerne.catalog.accelerators.service import canonical_name
 from galerne.compute.leases.errors import LeaseNotFound
 from galerne.compute.leases.models import CapacityLease
-from galerne.compute.leases.repository import LeaseRepository, Queued
+from galerne.compute.leases.repository import LeaseRepository
+from galerne.compute.leases.rows import Queued
 from galerne.compute.leases.schemas import LeaseRequest
 from galerne.compute.leases.states import LeaseState
 from galerne.compute.nodes.schemas import Grant
@@ -133,10 +135,6 @@ class LeaseService:
         """Return waiting leases of all tenants in their order of turn (`LeaseRepository.queue`)."""
         return await self._leases.queue(alike_max=alike_max, limit=limit)
 
-    async def ahead_of(self, lease: CapacityLease) -> int:
-        """Count the waiting leases, visible to this session, that go before `lease`."""
-        return await self._leases.ahead_of(lease)
-
     async def hold(self, grants: Mapping[str, Grant], *, actor: str) -> Sequence[CapacityLease]:
         """Hold what was granted to those leases that still wait; return them. Writes in bulk."""
         now = self._clock.now()
@@ -168,11 +166,12 @@ class LeaseService:
 
 
 def _wanted(request: LeaseRequest) -> JsonObject:
+    kind = request.accelerator_type
     wanted: JsonObject = {
         "cpu_millis": request.cpu_millis,
         "memory_bytes": request.memory_bytes,
         "disk_bytes": request.disk_bytes,
-        "accelerator_type": request.accelerator_type,
+        "accelerator_type": canonical_name(kind) if kind else None,
         "accelerators": request.accelerators,
         "nodes": request.nodes,
         "label": request.label.as_json(),

@@ -36,11 +36,14 @@ class Bucket:
 class Pool:
     """The nodes of one site that one driver runs."""
 
-    def __init__(self, nodes: Mapping[int, NodeSnapshot]) -> None:
+    def __init__(
+        self, nodes: Mapping[int, NodeSnapshot], *, staying: Mapping[Kind, int] | None = None
+    ) -> None:
         self._nodes = nodes
         self._free: dict[int, Amount] = {}
         self._buckets: dict[Kind, dict[Amount, Bucket]] = {}
-        self.staying: dict[Kind, int] = {}  # Nodes that are open or will be again, by kind.
+        # Nodes that are open or will be again, by kind.
+        self.staying: dict[Kind, int] = dict(staying or {})
         for number, node in nodes.items():
             if node.is_open:
                 self._put(number, node.free)

@@ -38,6 +38,7 @@ from galerne.compute.scheduling.snapshot import (
 )
 
 RESERVE_AFTER_SECONDS = 600.0
+PoolKey = tuple[str, str]  # A site's id and a driver.
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +87,29 @@ class Board:
     """One cycle's working state: what is still free as decisions are made."""
 
     def __init__(
-        self, fleet: Fleet, *, reserve_after_seconds: float = RESERVE_AFTER_SECONDS
+        self,
+        fleet: Fleet,
+        *,
+        reserve_after_seconds: float = RESERVE_AFTER_SECONDS,
+        kinds: Mapping[PoolKey, Mapping[Kind, int]] | None = None,
     ) -> None:
+        """Look at the fleet's nodes, or, for `options` alone, at how many `kinds` of them there are."""
         self._fleet = fleet
         self._reserve_after_seconds = reserve_after_seconds
-        self._pools = _pools(fleet)
+        pools = _pools(fleet) if kinds is None else _pools_of_kinds(kinds)
+        order = {
+            site.id: number for number, site in enumerate(sorted(fleet.sites, key=_preference))
+        }
+        sites = {site.id: site for site in fleet.sites}
+        self._pools = {
+            key: (sites[key[0]], pools[key])
+            for key in sorted(pools, key=lambda key: (order[key[0]], key[1]))
+        }
         self._headroom = {site.id: _headroom_milliwatts(site) for site in fleet.sites}
         self._options: dict[Wish, Options] = {}
         self._failed: dict[Wish, Why] = {}  # Alike wishes fail alike: what is free only shrinks.
         self._kept: dict[str, list[tuple[Kind, Amount]]] = {}  # By site: kept, and what was free.
-        self._has_real_site = any(
-            not site.is_simulated and any(s.id == site.id for s, _ in self._pools)
-            for site in fleet.sites
-        )
+        self._has_real_site = any(not site.is_simulated for site, _ in self._pools.values())
 
     def place(self, requests: Iterable[Request]) -> Mapping[str, Placement | Waiting]:
         """Decide for every request."""
@@ -154,7 +165,7 @@ class Board:
             return Options(sites, (), reasons.label_allows_no_site(wish, sites))
         offers = [
             reasons.Offer(site, pool.staying)
-            for (site, _), pool in self._pools.items()
+            for site, pool in self._pools.values()
             if site.id in verdicts and verdicts[site.id].allowed
         ]
         return Options(sites, (), reasons.impossible(wish, offers, elsewhere))
@@ -165,7 +176,7 @@ class Board:
         """Return the pools that could serve the wish if they were empty, label aside."""
         ids = {site.id for site in considered}
         found = []
-        for (site, driver), pool in self._pools.items():
+        for (_, driver), (site, pool) in self._pools.items():
             kinds = pool.kinds_for(wish) if site.id in ids else ()
             least = reasons.least_draw_milliwatts(wish, {k: pool.staying[k] for k in kinds})
             budget = site.budget_milliwatts()
@@ -188,7 +199,7 @@ class Board:
 
     def _try(self, wish: Wish, options: Options) -> Placement | None:
         for site, driver, kinds in options.places:
-            pool = self._pools[site, driver]
+            _, pool = self._pools[site.id, driver]
             chosen = pool.select(wish, kinds, headroom_milliwatts=self._headroom[site.id])
             if chosen is not None:
                 for number in chosen:
@@ -208,7 +219,7 @@ class Board:
 
     def _keep(self, wish: Wish) -> None:
         for site, driver, kinds in self._options[wish].places:
-            pool = self._pools[site, driver]
+            _, pool = self._pools[site.id, driver]
             nearest = pool.nearest(wish, kinds)
             if nearest is not None:
                 kept = self._kept.setdefault(site.id, [])
@@ -221,7 +232,7 @@ class Board:
         """Say what the wish waits for, of the site where it comes nearest to being placed."""
         views = []
         for site, driver, kinds in options.places:
-            pool = self._pools[site, driver]
+            _, pool = self._pools[site.id, driver]
             kept = self._kept.get(site.id, ())
             views.append(
                 reasons.View(
@@ -244,18 +255,15 @@ def _headroom_milliwatts(site: SiteSnapshot) -> int | None:
     return None if budget is None else budget - site.load_milliwatts
 
 
-def _pools(fleet: Fleet) -> dict[tuple[SiteSnapshot, str], Pool]:
-    """Sort the nodes into pools, in the order in which sites are tried."""
-    members: dict[tuple[str, str], dict[int, NodeSnapshot]] = {}
+def _pools(fleet: Fleet) -> dict[PoolKey, Pool]:
+    members: dict[PoolKey, dict[int, NodeSnapshot]] = {}
     for number, node in enumerate(fleet.nodes):
         members.setdefault((node.site_id, node.driver), {})[number] = node
-    sites = sorted(fleet.sites, key=_preference)
-    return {
-        (site, driver): Pool(nodes)
-        for site in sites
-        for (site_id, driver), nodes in sorted(members.items(), key=lambda item: item[0])
-        if site_id == site.id
-    }
+    return {key: Pool(nodes) for key, nodes in members.items()}
+
+
+def _pools_of_kinds(kinds: Mapping[PoolKey, Mapping[Kind, int]]) -> dict[PoolKey, Pool]:
+    return {key: Pool({}, staying=staying) for key, staying in kinds.items()}
 
 
 def _preference(site: SiteSnapshot) -> tuple[bool, float, str]:

@@ -8,7 +8,9 @@ from galerne.compute.scheduling.snapshot import Kind, SiteSnapshot, Wish
 from galerne.kit.units import format_bytes
 
 FINAL = frozenset({"impossible_resources", "label_allows_no_site", "site_not_found"})
+WAITING_FOR_OLDER = "waiting_for_older"
 _NAMES_MAX = 8
+_AHEAD_EXACT_MAX = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def waiting(wish: Wish, views: Sequence[View]) -> Why:
         )
     if view.free + view.kept >= wish.nodes:
         return Why(
-            "waiting_for_older",
+            WAITING_FOR_OLDER,
             f"{_wish_text(wish)}; {site} has them free, and keeps them for requests that have"
             " waited longer",
             "starts after those; a higher priority would go first",
@@ -93,6 +95,15 @@ def waiting(wish: Wish, views: Sequence[View]) -> Why:
         f"{_wish_text(wish)}; {site} has {view.free} of its {view.staying} such nodes free",
         "starts when running work has ended; asking for less, or another site, may start sooner",
     )
+
+
+def ahead_text(ahead: int) -> str:
+    """Spell how many go first: exact when few, else by powers of ten, so that it seldom changes."""
+    if ahead == 0:
+        return "it is first in line"
+    if ahead <= _AHEAD_EXACT_MAX:
+        return f"{ahead} {'request is' if ahead == 1 else 'requests are'} ahead of it"
+    return f"more than {10 ** (len(str(ahead)) - 1) - 1:,} requests are ahead of it"
 
 
 def least_draw_milliwatts(wish: Wish, staying: Mapping[Kind, int]) -> int | None:
