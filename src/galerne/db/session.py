@@ -76,12 +76,12 @@ class Database:
 
     @asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[AsyncSession]:
-        """Open a transaction for queries; whatever it changed is rolled back."""
+        """Open a transaction for queries; whatever it changed is rolled back.
+
+        The rows that it read stay readable afterwards: closing the session rolls back and detaches.
+        """
         async with self._session(self.engine, scope) as session:
-            try:
-                yield session
-            finally:
-                await session.rollback()
+            yield session
 
     def _session(self, engine: AsyncEngine, scope: Scope) -> AsyncSession:
         return AsyncSession(

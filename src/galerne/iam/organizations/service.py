@@ -29,7 +29,7 @@ from galerne.rest.subject import Subject
 
 FIRST_KEY_NAME = "first key"
 # A country's letters and its number; which digits are right is for the tax office's service to say.
-_VAT_ID = re.compile(r"[A-Z]{2}[0-9A-Z+*]{2,13}")
+_VAT_ID = re.compile(r"[A-Z]{2}(?=.*[0-9])[0-9A-Z+*]{2,13}")
 _VAT_ID_FILLING = re.compile(r"[\s.\-]")
 
 
