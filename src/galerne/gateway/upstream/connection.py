@@ -33,6 +33,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._bytes_max = 0  # Bound of the answer being collected whole; 0 while it is streamed.
         self._busy = False
         self._complete = False
+        self._keep_alive = False
         self._paused = False
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -47,7 +48,7 @@ class UpstreamConnection(asyncio.Protocol):
             and self._error is None
             and self._transport is not None
             and not self._transport.is_closing()
-            and bool(self._parser.should_keep_alive())
+            and self._keep_alive
         )
 
     @property
@@ -202,3 +203,4 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.status:
             self._complete = True
+            self._keep_alive = bool(self._parser.should_keep_alive())
