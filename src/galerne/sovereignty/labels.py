@@ -58,12 +58,18 @@ class Label:
 
     def check(self, place: Place) -> Verdict:
         """Say whether a flow to `place` is allowed."""
-        if self.countries is not None and place.country not in self.countries:
+        if not self._contains(place.country):
             where = place.country or "an unknown country"
             return Verdict(
                 allowed=False,
                 reason=f"{place.name} is in {where}; the label allows {self.places_text()}",
                 hint="choose a site in the label, or have an owner change the project's label",
+            )
+        if self.operator_not_subject_to and not place.country:
+            return Verdict(
+                allowed=False,
+                reason=f"whose law reaches the operator of {place.name} is not known",
+                hint="choose a site that the fleet describes",
             )
         foreign = sorted(self.operator_not_subject_to & place.operator_subject_to)
         if foreign:
@@ -88,9 +94,13 @@ class Label:
             return verdict
         return Verdict(
             allowed=False,
-            reason=f"the open network is in no known country; the label allows {self.places_text()}",
+            reason=f"{verdict.reason}; the open network is in no known country",
             hint="bring the data in as a dataset, or use a project whose label allows anywhere",
         )
+
+    def _contains(self, country: str | None) -> bool:
+        """Say whether the country is allowed. An unknown one is in no set of countries."""
+        return self.countries is None or (bool(country) and country in self.countries)
 
     def places_text(self) -> str:
         """Spell the allowed countries, as a zone's name where they are one."""
@@ -111,9 +121,11 @@ class Label:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Label":
-        """Read what `as_json` wrote. Raises ValueError."""
+        """Read what `as_json` wrote. Raises ValueError, also where the residency is left out."""
+        if "residency" not in data:
+            raise ValueError("a label says its residency; nothing is allowed by default")
         return parse_label(
-            data.get("residency", [ANYWHERE]),
+            data["residency"],
             operator_not_subject_to=data.get("operator_not_subject_to", ()),
             certifications=data.get("certifications", ()),
         )
@@ -125,23 +137,33 @@ def parse_label(
     operator_not_subject_to: Iterable[str] = (),
     certifications: Iterable[str] = (),
 ) -> Label:
-    """Read countries and zone names, as `["FR", "DE"]` or `["EEA"]`. Raises ValueError."""
-    countries: set[str] = set()
+    """Read countries and zone names, as `["FR", "DE"]` or `["EEA"]`. Raises ValueError.
+
+    No words at all mean nowhere; anywhere has to be said.
+    """
     words = list(residency)
     if [word.lower() for word in words] == [ANYWHERE]:
-        return Label(None, frozenset(operator_not_subject_to), frozenset(certifications))
-    for word in words:
-        upper = word.upper()
-        if upper in ZONES:
-            countries |= ZONES[upper]
-        elif len(upper) == 2 and upper.isalpha():
-            countries.add(upper)
-        else:
-            known = ", ".join(ZONES)
-            raise ValueError(
-                f"{word!r} is neither a country (ISO 3166-1 alpha-2, as FR), nor a zone ({known}),"
-                f" nor {ANYWHERE!r}"
-            )
+        countries = None
+    else:
+        countries = frozenset().union(*(_countries(word) for word in words))
     return Label(
-        frozenset(countries), frozenset(operator_not_subject_to), frozenset(certifications)
+        countries,
+        frozenset(_country(word) for word in operator_not_subject_to),
+        frozenset(certifications),
+    )
+
+
+def _countries(word: str) -> frozenset[str]:
+    zone = ZONES.get(word.upper())
+    return frozenset({_country(word)}) if zone is None else zone
+
+
+def _country(word: str) -> str:
+    upper = word.upper()
+    if len(upper) == 2 and upper.isascii() and upper.isalpha():
+        return upper
+    known = ", ".join(ZONES)
+    raise ValueError(
+        f"{word!r} is neither a country (ISO 3166-1 alpha-2, as FR), nor a zone ({known}),"
+        f" nor {ANYWHERE!r} alone"
     )
