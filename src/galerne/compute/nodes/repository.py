@@ -18,10 +18,8 @@ _IDS_MAX = 500  # In one IN list.
 
 _ROW_COLUMNS = tuple(getattr(Node, name) for name in NodeRow._fields)
 _KIND_COLUMNS = tuple(getattr(Node, name) for name in KindRow._fields[:-1])
-# What a driver or a fleet file states of a node, besides its name.
-STATED = (
-    "rack",
-    "nvlink_domain",
+# What a driver can find out about a node by itself.
+FOUND = (
     "architecture",
     "cpu_model",
     "cpu_millis",
@@ -31,11 +29,10 @@ STATED = (
     "accelerators",
     "isolation",
     "energy_meters",
-    "idle_watts",
-    "cpu_watts",
-    "accelerator_watts",
-    "operator_id",
 )
+POWER = ("idle_watts", "cpu_watts", "accelerator_watts")
+# What a fleet file states of a node.
+STATED = (*FOUND, *POWER, "rack", "nvlink_domain", "operator_id")
 
 
 class NodeRepository(Repository[Node]):

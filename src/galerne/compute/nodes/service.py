@@ -7,10 +7,10 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.catalog.accelerators.service import canonical_name
-from galerne.catalog.power import DEFAULT as POWER
+from galerne.catalog.power import DEFAULT
 from galerne.catalog.sites.models import Site
 from galerne.compute.nodes.models import Node
-from galerne.compute.nodes.repository import STATED, NodeRepository
+from galerne.compute.nodes.repository import FOUND, POWER, STATED, NodeRepository
 from galerne.compute.nodes.rows import NOTHING, KindRow, NodeRow, Used
 from galerne.compute.nodes.schemas import Grant, NodeChanges, NodeFacts
 from galerne.compute.nodes.states import NodeState
@@ -48,7 +48,7 @@ class NodeService:
         `lose_unseen` tells after a while which are gone.
         """
         return await self.ensure(
-            site, driver, [_facts(report) for report in reports], actor=actor, drain_others=False
+            site, driver, [_facts(report) for report in reports], actor=actor, is_whole=False
         )
 
     async def ensure(
@@ -58,9 +58,14 @@ class NodeService:
         stated: Sequence[NodeFacts],
         *,
         actor: str,
-        drain_others: bool,
+        is_whole: bool,
     ) -> NodeChanges:
-        """Bring a pool to its stated nodes, in bulk; drain those that are no longer stated if asked."""
+        """Bring a pool to its stated nodes, in bulk.
+
+        Where the statement is the whole truth, as a fleet file's, nodes it does not name are drained.
+        Where it is what a driver could find, it leaves alone what drivers do not know, as the rack.
+        """
+        compared, written = (STATED, STATED) if is_whole else (FOUND, (*FOUND, *POWER))
         known = await self._nodes.stated(site.id, driver)
         changes = NodeChanges()
         new: list[JsonObject] = []
@@ -71,8 +76,8 @@ class NodeService:
             if row is None:
                 new.append(self._new_row(columns, site, driver))
                 changes.created.append(facts.name)
-            elif any(getattr(row, name) != columns[name] for name in STATED):
-                changed.append({"id": row.id, **{name: columns[name] for name in STATED}})
+            elif any(getattr(row, name) != columns[name] for name in compared):
+                changed.append({"id": row.id, **{name: columns[name] for name in written}})
                 changes.changed.append(facts.name)
             else:
                 changes.unchanged.append(facts.name)
@@ -81,7 +86,7 @@ class NodeService:
         names = [facts.name for facts in stated if facts.name in known]
         await self._nodes.mark_seen(site.id, driver, names, at=self._clock.now())
         await self._bring_back([known[name].id for name in names if _is_away(known[name])], actor)
-        if drain_others:
+        if is_whole:
             await self._drain(known, {facts.name for facts in stated}, changes, actor)
         return changes
 
@@ -202,14 +207,14 @@ def _facts(report: NodeReport) -> NodeFacts:
         cpu_model=report.cpu_model,
         isolation=report.isolation,
         energy_meters=report.energy_meters,
-        idle_watts=POWER.node_idle_watts(
+        idle_watts=DEFAULT.node_idle_watts(
             cpu_millis=report.cpu_millis,
             memory_bytes=report.memory_bytes,
             accelerators=count,
-            rated_watts=POWER.accelerator_rated_watts(kind),
+            rated_watts=DEFAULT.accelerator_rated_watts(kind),
         ),
-        cpu_watts=POWER.node_cpu_watts(report.cpu_millis),
-        accelerator_watts=POWER.accelerator_added_watts(kind) if count else 0,
+        cpu_watts=DEFAULT.node_cpu_watts(report.cpu_millis),
+        accelerator_watts=DEFAULT.accelerator_added_watts(kind) if count else 0,
     )
 
 

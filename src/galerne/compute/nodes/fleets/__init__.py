@@ -1,0 +1,1 @@
+"""Fleets: sites and their nodes stated in one file, for simulation on the fake driver."""
