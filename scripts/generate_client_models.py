@@ -13,12 +13,15 @@ import keyword
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "openapi.json"
+PROSE_WIDTH = 110
+LONG_LINES = "# ruff: noqa: E501 - descriptions are the API's own, as long as they are\n"
 OUTPUT = ROOT / "client" / "src" / "galerne_client" / "models.py"
 HEADER = '''"""Objects of the control-plane API. Generated from openapi.json; do not edit.
 
@@ -145,8 +148,12 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def _sentence(title: str, schema: Schema) -> str:
-    text = " ".join(schema.get("description", f"The API's {title}.").split())
-    return text.replace("\\", "\\\\").replace('"""', "'''")
+    """Spell the class's docstring: the description of the API, a line to a paragraph."""
+    text = schema.get("description", f"The API's {title}.").replace("\\", "\\\\")
+    paragraphs = [" ".join(part.split()) for part in text.replace('"""', "'''").split("\n\n")]
+    if len(paragraphs) == 1:
+        return paragraphs[0]
+    return textwrap.indent("\n\n".join(paragraphs), "    ").strip() + "\n    "
 
 
 def _default(schema: Schema, kind: str, alias: str) -> str:
@@ -173,7 +180,7 @@ def generate(document: Mapping[str, Any]) -> str:
             text=True,
             check=True,
         ).stdout
-    return source
+    return LONG_LINES + source if max(map(len, source.splitlines())) > PROSE_WIDTH else source
 
 
 def main() -> int:

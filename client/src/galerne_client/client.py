@@ -13,7 +13,7 @@ from galerne_client.contexts import Context, resolve
 from galerne_client.errors import ConfigurationError
 from galerne_client.exchange import RetryPolicy
 from galerne_client.executors import AsyncExecutor, SyncExecutor
-from galerne_client.models import Whoami
+from galerne_client.models import WhoAmI
 from galerne_client.resource import ExecutorT, Resource, operation
 from galerne_client.resources.deployments import Deployments
 from galerne_client.resources.fleet import Fleets, Nodes, Sites
@@ -51,9 +51,9 @@ class Surface(Resource[ExecutorT]):
         self.prices = Prices(executor, context.project)
 
     @operation
-    def whoami(self) -> Call[Whoami]:
+    def whoami(self) -> Call[WhoAmI]:
         """Say whose key this is and what it may do."""
-        return Call(method="GET", path="/whoami", parse=parsed_as(Whoami))
+        return Call(method="GET", path="/whoami", parse=parsed_as(WhoAmI))
 
 
 class Galerne(Surface[SyncExecutor]):

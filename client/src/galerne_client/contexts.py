@@ -1,6 +1,6 @@
 """Which platform, with which key: contexts in a file of the user's, overridden by the environment.
 
-Order: arguments, then GALERNE_URL, GALERNE_API_KEY and GALERNE_PROJECT, then the chosen context of
+Order: arguments, then GALERNE_URL, GALERNE_API_KEY, GALERNE_PROJECT and GALERNE_GATEWAY_URL, then the chosen context of
 `~/.config/galerne/config.toml`, then the context that `galerne up` left in its data directory.
 A key is only ever sent to the address it was stored with: another address needs another key.
 """
@@ -29,6 +29,7 @@ class Context:
     url: str
     api_key: str | None
     project: str | None = None
+    gateway_url: str | None = None  # Of the LLM API, where that is another address.
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,13 @@ def _context(name: str, fields: Any, path: Path) -> Context:
             code="context_invalid",
             hint=f"run `galerne login --context {name}`",
         )
-    return Context(name, fields["url"], fields.get("api_key"), fields.get("project"))
+    return Context(
+        name,
+        fields["url"],
+        fields.get("api_key"),
+        fields.get("project"),
+        fields.get("gateway_url"),
+    )
 
 
 def save(configuration: Configuration, path: Path) -> None:
@@ -101,16 +108,22 @@ def save(configuration: Configuration, path: Path) -> None:
 
 
 def write_operator_context(
-    data_directory: Path, *, url: str, api_key: str, project: str | None = None
+    data_directory: Path, *, url: str, api_key: str, gateway_url: str | None = None
 ) -> Path:
     """Leave the operator's context where the `galerne` command finds it; for `galerne up`."""
     path = data_directory / OPERATOR_CONTEXT_FILE
-    _write_private(path, "\n".join([*_lines(Context(OPERATOR_CONTEXT, url, api_key, project)), ""]))
+    context = Context(OPERATOR_CONTEXT, url, api_key, gateway_url=gateway_url)
+    _write_private(path, "\n".join([*_lines(context), ""]))
     return path
 
 
 def _lines(context: Context) -> list[str]:
-    fields = {"url": context.url, "api_key": context.api_key, "project": context.project}
+    fields = {
+        "url": context.url,
+        "gateway_url": context.gateway_url,
+        "api_key": context.api_key,
+        "project": context.project,
+    }
     # A TOML basic string is written as a JSON string is.
     return [f"{name} = {json.dumps(value)}" for name, value in fields.items() if value is not None]
 
@@ -158,6 +171,7 @@ def resolve(
         stored,
         api_key=api_key or stored.api_key,
         project=project or stored.project,
+        gateway_url=environ.get("GALERNE_GATEWAY_URL") or stored.gateway_url,
     )
 
 

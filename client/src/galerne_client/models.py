@@ -12,33 +12,26 @@ from galerne_client.base import ApiModel
 
 
 class Accelerator(ApiModel):
-    """The API's Accelerator."""
+    """An accelerator type as the API shows it."""
 
     aliases: list[str]
-    interconnect: str | None
+    interconnect: str
     memory_bytes: int
     name: str
-    tdp_watts: int
+    source: str
+    tdp_watts: int | None
     vendor: str
 
 
-class ApiKey(ApiModel):
-    """The API's ApiKey."""
+class Accelerators(ApiModel):
+    """The whole list; it is short and is not paged."""
 
-    created_at: datetime
-    expires_at: datetime | None
-    id: str
-    member_id: str
-    models: list[str] | None
-    name: str
-    prefix: str
-    project_id: str | None
-    revoked_at: datetime | None
-    scopes: list[str]
+    as_of: str
+    items: list[Accelerator]
 
 
 class ApiKeyCreate(ApiModel):
-    """The API's ApiKeyCreate."""
+    """What a new key may do. What is left out is as the member's role and the caller's own key have it."""
 
     expires_at: datetime | None = None
     member_id: str | None = None
@@ -49,7 +42,7 @@ class ApiKeyCreate(ApiModel):
 
 
 class ApiKeyCreated(ApiModel):
-    """The API's ApiKeyCreated."""
+    """A new key with its secret, which is shown this once: null where an answer is repeated."""
 
     created_at: datetime
     expires_at: datetime | None
@@ -57,11 +50,28 @@ class ApiKeyCreated(ApiModel):
     member_id: str
     models: list[str] | None
     name: str
+    organization_id: str
     prefix: str
     project_id: str | None
     revoked_at: datetime | None
     scopes: list[str]
-    secret: str
+    secret: str | None
+
+
+class ApiKey(ApiModel):
+    """A key, without its secret."""
+
+    created_at: datetime
+    expires_at: datetime | None
+    id: str
+    member_id: str
+    models: list[str] | None
+    name: str
+    organization_id: str
+    prefix: str
+    project_id: str | None
+    revoked_at: datetime | None
+    scopes: list[str]
 
 
 class File(ApiModel):
@@ -118,6 +128,15 @@ class Attempt(ApiModel):
     started_at: datetime | None
 
 
+class Capacity(ApiModel):
+    """An amount of what nodes have."""
+
+    accelerators: int
+    cpu_millis: int
+    disk_bytes: int
+    memory_bytes: int
+
+
 class Dataset(ApiModel):
     """The API's Dataset."""
 
@@ -135,7 +154,7 @@ class Dataset(ApiModel):
 
 
 class LabelIn(ApiModel):
-    """The API's LabelIn."""
+    """Where something may be: countries and zones, and what must be true of who operates there."""
 
     certifications: list[str] = Field(default_factory=list)
     operator_not_subject_to: list[str] = Field(default_factory=list)
@@ -296,6 +315,9 @@ class FleetImported(ApiModel):
     sites: int
 
 
+GroupBy = Literal["workload", "model", "meter", "project", "day"]
+
+
 class InputSpec(ApiModel):
     """Something from the registry, mounted read-only; its path is in GALERNE_INPUT_<NAME>."""
 
@@ -412,6 +434,14 @@ class Job(ApiModel):
     wanted: Literal["run", "stop"]
 
 
+class Label(ApiModel):
+    """A label, spelt by countries."""
+
+    certifications: list[str]
+    operator_not_subject_to: list[str]
+    residency: list[str]
+
+
 class Lineage(ApiModel):
     """The API's Lineage."""
 
@@ -421,29 +451,33 @@ class Lineage(ApiModel):
     version: int | None
 
 
+Role = Literal["owner", "admin", "developer", "billing", "viewer"]
+
+
+class MemberChange(ApiModel):
+    """What changes; what is left out stays."""
+
+    name: str | None = None
+    role: Role | None = None
+
+
+class MemberCreate(ApiModel):
+    """A new member and their role."""
+
+    email: str
+    name: str
+    role: Role
+
+
 class Member(ApiModel):
-    """The API's Member."""
+    """A member."""
 
     created_at: datetime
     email: str
     id: str
     name: str
-    role: str
-
-
-class MemberCreate(ApiModel):
-    """The API's MemberCreate."""
-
-    email: str
-    name: str = ""
-    role: str
-
-
-class MemberUpdate(ApiModel):
-    """The API's MemberUpdate."""
-
-    name: str | None = None
-    role: str | None = None
+    organization_id: str
+    role: Role
 
 
 class Model(ApiModel):
@@ -470,30 +504,64 @@ class Money(ApiModel):
 
 
 class Node(ApiModel):
-    """The API's Node."""
+    """A node as the API shows it."""
 
     accelerator_type: str | None
-    accelerators: int
     architecture: str
-    cpu_millis: int
+    capacity: Capacity
+    country: str
     cpu_model: str
-    disk_bytes: int
     driver: str
     energy_meters: list[str]
+    free: Capacity | None
     id: str
+    idle_watts: int
+    is_simulated: bool
     isolation: list[str]
-    memory_bytes: int
     name: str
     nvlink_domain: str | None
     rack: str | None
     seen_at: datetime
     site: str
-    site_id: str
     state: str
+    used: Capacity
+
+
+class PersonIn(ApiModel):
+    """Who a member is."""
+
+    email: str
+    name: str
+
+
+class OrganizationCreate(ApiModel):
+    """A new customer and its first owner."""
+
+    country: str
+    legal_name: str
+    owner: PersonIn
+    vat_id: str | None = None
+
+
+class OrganizationCreated(ApiModel):
+    """A new organization with its owner and the owner's first key.
+
+    The key's secret is shown this once: null where an answer is repeated.
+    """
+
+    api_key: ApiKey
+    country: str
+    created_at: datetime
+    id: str
+    is_operator: bool
+    legal_name: str
+    owner: Member
+    secret: str | None
+    vat_id: str | None
 
 
 class Organization(ApiModel):
-    """The API's Organization."""
+    """An organization."""
 
     country: str
     created_at: datetime
@@ -501,24 +569,6 @@ class Organization(ApiModel):
     is_operator: bool
     legal_name: str
     vat_id: str | None
-
-
-class OrganizationCreate(ApiModel):
-    """The API's OrganizationCreate."""
-
-    country: str
-    legal_name: str
-    owner_email: str | None = None
-    owner_name: str | None = None
-    vat_id: str | None = None
-
-
-class OrganizationCreated(ApiModel):
-    """The API's OrganizationCreated."""
-
-    api_key: ApiKeyCreated
-    organization: Organization
-    owner: Member
 
 
 class SiteVerdict(ApiModel):
@@ -564,18 +614,19 @@ class Plan(ApiModel):
 
 
 class Price(ApiModel):
-    """The API's Price."""
+    """The price of one meter, for one model or accelerator type or, with neither, for all others."""
 
     accelerator_type: str | None
     meter: str
     model: str | None
     per: int
+    per_text: str
     price: Money
     unit: str
 
 
 class PriceList(ApiModel):
-    """The API's PriceList."""
+    """Every price in force at one moment."""
 
     effective_from: datetime
     effective_to: datetime | None
@@ -584,28 +635,28 @@ class PriceList(ApiModel):
     prices: list[Price]
 
 
-class Project(ApiModel):
-    """The API's Project."""
-
-    created_at: datetime
-    id: str
-    label: dict[str, Any]
-    name: str
-    organization_id: str
-
-
-class ProjectCreate(ApiModel):
-    """The API's ProjectCreate."""
-
-    label: LabelIn | None = None
-    name: str
-
-
-class ProjectUpdate(ApiModel):
-    """The API's ProjectUpdate."""
+class ProjectChange(ApiModel):
+    """What changes; what is left out stays."""
 
     label: LabelIn | None = None
     name: str | None = None
+
+
+class ProjectCreate(ApiModel):
+    """What a new project is given. The label has no default: where data may go is for its owner to say."""
+
+    label: LabelIn
+    name: str
+
+
+class Project(ApiModel):
+    """A project."""
+
+    created_at: datetime
+    id: str
+    label: Label
+    name: str
+    organization_id: str
 
 
 class ProofBundle(ApiModel):
@@ -632,24 +683,31 @@ class Site(ApiModel):
     pue_milli: int
 
 
-class UsageGroup(ApiModel):
-    """The API's UsageGroup."""
+class Sites(ApiModel):
+    """The whole list; there are few sites, and it is not paged."""
 
-    accelerator_seconds: float
-    carbon_grams: float
+    items: list[Site]
+
+
+class UsageGroup(ApiModel):
+    """The sums of one workload, model, meter, project or day."""
+
+    accelerator_milliseconds: int
+    carbon_micrograms: int
     carbon_sources: list[str]
     cost: Money
-    cpu_seconds: float
+    cpu_milliseconds: int
     energy_methods: list[str]
-    energy_watt_hours: float
-    key: str
-    kind: str | None
-    memory_gib_hours: float
-    name: str | None
+    energy_microwatt_hours: int
+    key: str | None
+    memory_mebibyte_seconds: int
+    records: int
     requests: int
+    storage_mebibyte_seconds: int
     tokens_cached: int
     tokens_input: int
     tokens_output: int
+    unpriced_records: int
 
 
 class UsageRecord(ApiModel):
@@ -678,19 +736,43 @@ class UsageRecord(ApiModel):
     workload_kind: str
 
 
+class UsageTotals(ApiModel):
+    """Sums over some usage records. Integers in the meters' own units."""
+
+    accelerator_milliseconds: int
+    carbon_micrograms: int
+    carbon_sources: list[str]
+    cost: Money
+    cpu_milliseconds: int
+    energy_methods: list[str]
+    energy_microwatt_hours: int
+    memory_mebibyte_seconds: int
+    records: int
+    requests: int
+    storage_mebibyte_seconds: int
+    tokens_cached: int
+    tokens_input: int
+    tokens_output: int
+    unpriced_records: int
+
+
 class UsageSummary(ApiModel):
-    """The API's UsageSummary."""
+    """The dearest groups, the sum of the `others`, and the totals of all."""
 
-    group_by: str
+    group_by: GroupBy
     groups: list[UsageGroup]
-    total: UsageGroup
+    others: UsageTotals
+    others_count: int
+    project_id: str | None
+    since: datetime | None
+    totals: UsageTotals
+    until: datetime | None
 
 
-class Whoami(ApiModel):
-    """The API's Whoami."""
+class WhoAmI(ApiModel):
+    """Whose key this is, and what it may do now: the key's scopes as far as its member still holds them."""
 
-    is_operator: bool
-    key_id: str
+    api_key: ApiKey
     member: Member
     organization: Organization
     project: Project | None
@@ -708,12 +790,14 @@ class Why(ApiModel):
 
 __all__ = [
     "Accelerator",
+    "Accelerators",
     "ApiKey",
     "ApiKeyCreate",
     "ApiKeyCreated",
     "Artifact",
     "ArtifactCreate",
     "Attempt",
+    "Capacity",
     "Dataset",
     "DatasetCreate",
     "Deployment",
@@ -725,17 +809,19 @@ __all__ = [
     "File",
     "FleetImport",
     "FleetImported",
+    "GroupBy",
     "InputSpec",
     "Job",
     "JobCreate",
     "JobDetail",
     "JobSpec",
     "JobState",
+    "Label",
     "LabelIn",
     "Lineage",
     "Member",
+    "MemberChange",
     "MemberCreate",
-    "MemberUpdate",
     "Model",
     "Money",
     "Node",
@@ -743,25 +829,29 @@ __all__ = [
     "OrganizationCreate",
     "OrganizationCreated",
     "OutputSpec",
+    "PersonIn",
     "PlacementPlan",
     "Plan",
     "Price",
     "PriceList",
     "Project",
+    "ProjectChange",
     "ProjectCreate",
-    "ProjectUpdate",
     "ProofBundle",
     "Reason",
     "Replica",
     "ReplicaState",
     "ResourcesSpec",
     "RetrySpec",
+    "Role",
     "Site",
     "SiteVerdict",
+    "Sites",
     "UploadedFile",
     "UsageGroup",
     "UsageRecord",
     "UsageSummary",
-    "Whoami",
+    "UsageTotals",
+    "WhoAmI",
     "Why",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from galerne_client.base import parsed_as
-from galerne_client.calls import Call, Stream
-from galerne_client.models import Accelerator, FleetImported, Node, Site
+from galerne_client.calls import Call, Item, Stream, ask
+from galerne_client.models import Accelerators, FleetImported, Node, Site
+from galerne_client.models import Sites as AllSites
 from galerne_client.resource import ExecutorT, Resource, operation, paged, stream
 
 IMPORT_SECONDS_MAX = 120
@@ -16,7 +17,8 @@ class Sites(Resource[ExecutorT]):
 
     @stream
     def list(self) -> Stream[Site]:
-        return paged("/sites", Site)
+        sites = yield from ask(Call(method="GET", path="/sites", parse=parsed_as(AllSites)))
+        yield from map(Item, sites.items)
 
 
 class Nodes(Resource[ExecutorT]):
@@ -42,6 +44,6 @@ class Fleets(Resource[ExecutorT]):
         )
 
     @operation
-    def accelerators(self) -> Call[list[Accelerator]]:
+    def accelerators(self) -> Call[Accelerators]:
         """List the types of accelerator that the platform knows."""
-        return Call(method="GET", path="/accelerators", parse=parsed_as(list[Accelerator]))
+        return Call(method="GET", path="/accelerators", parse=parsed_as(Accelerators))

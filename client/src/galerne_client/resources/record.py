@@ -1,10 +1,11 @@
 """What is on record: events, residency proofs, usage, and the prices it is rated by."""
 
+from datetime import datetime
 from typing import Any
 
 from galerne_client.base import parsed_as
 from galerne_client.calls import Call, Stream
-from galerne_client.models import Event, PriceList, UsageRecord, UsageSummary
+from galerne_client.models import Event, GroupBy, PriceList, UsageRecord, UsageSummary
 from galerne_client.resource import ExecutorT, Resource, operation, paged, stream
 
 
@@ -32,24 +33,42 @@ class Usage(Resource[ExecutorT]):
 
     @stream
     def records(
-        self, *, project: str | None = None, workload_id: str | None = None
+        self,
+        *,
+        project: str | None = None,
+        workload_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Stream[UsageRecord]:
+        """Give every record that an amount is made of, newest first."""
         return paged(
             "/usage/records",
             UsageRecord,
             project=project or self._project,
             workload_id=workload_id,
+            since=since.isoformat() if since else None,
+            until=until.isoformat() if until else None,
         )
 
     @operation
     def summary(
-        self, *, group_by: str = "workload", project: str | None = None
+        self,
+        *,
+        group_by: GroupBy = "workload",
+        project: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Call[UsageSummary]:
-        """Sum up by `workload`, `model` or `meter`."""
+        """Sum up, the dearest groups first; `until` itself is not included."""
         return Call(
             method="GET",
             path="/usage/summary",
-            query={"project": project or self._project, "group_by": group_by},
+            query={
+                "project": project or self._project,
+                "group_by": group_by,
+                "since": since.isoformat() if since else None,
+                "until": until.isoformat() if until else None,
+            },
             parse=parsed_as(UsageSummary),
         )
 

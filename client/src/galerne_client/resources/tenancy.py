@@ -41,17 +41,16 @@ class Organizations(Resource[ExecutorT]):
         *,
         legal_name: str,
         country: str,
+        owner_email: str,
+        owner_name: str,
         vat_id: str | None = None,
-        owner_email: str | None = None,
-        owner_name: str | None = None,
     ) -> Call[OrganizationCreated]:
         """Create an organization with its owner. The answer shows the owner's first key, once."""
         body = _given(
             legal_name=legal_name,
             country=country,
             vat_id=vat_id,
-            owner_email=owner_email,
-            owner_name=owner_name,
+            owner={"email": owner_email, "name": owner_name},
         )
         return Call(
             method="POST", path="/organizations", json=body, parse=parsed_as(OrganizationCreated)
@@ -70,11 +69,11 @@ class Projects(Resource[ExecutorT]):
         return Call(method="GET", path=f"/projects/{project_id}", parse=parsed_as(Project))
 
     @operation
-    def create(self, name: str, *, label: Mapping[str, Any] | None = None) -> Call[Project]:
+    def create(self, name: str, *, label: Mapping[str, Any]) -> Call[Project]:
         return Call(
             method="POST",
             path="/projects",
-            json=_given(name=name, label=label),
+            json={"name": name, "label": dict(label)},
             parse=parsed_as(Project),
         )
 
@@ -98,11 +97,11 @@ class Members(Resource[ExecutorT]):
         return paged("/members", Member)
 
     @operation
-    def create(self, *, email: str, role: str, name: str | None = None) -> Call[Member]:
+    def create(self, *, email: str, name: str, role: str) -> Call[Member]:
         return Call(
             method="POST",
             path="/members",
-            json=_given(email=email, role=role, name=name),
+            json={"email": email, "name": name, "role": role},
             parse=parsed_as(Member),
         )
 
