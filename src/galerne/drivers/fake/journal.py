@@ -1,6 +1,7 @@
 """Keeps simulated launches over a restart of the control plane: one JSON line for each change.
 
-The last line of a handle counts. There is no fsync: what a simulation loses in a power cut was never there.
+The last line of a handle counts. Every line begins with a line break, so that one cut by a crash spoils
+nothing behind it. There is no fsync: what a simulation loses in a power cut was never there.
 What a launch does is for `driver` to say.
 """
 
@@ -17,7 +18,7 @@ class Journal:
         self._path = path
 
     def replay(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Give every change in order; None says that the handle is gone. A line cut by a crash ends it."""
+        """Give every change in order; None: the handle is gone. A line cut by a crash is no change."""
         if self._path is None or not self._path.exists():
             return
         with self._path.open(encoding="utf-8") as file:
@@ -25,11 +26,11 @@ class Journal:
                 try:
                     handle, record = json.loads(line)
                 except ValueError:
-                    return
+                    continue
                 yield handle, record
 
     def append(self, handle: str, record: dict[str, Any] | None) -> None:
         if self._path is None:
             return
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([handle, record]) + "\n")
+            file.write("\n" + json.dumps([handle, record]) + "\n")

@@ -1,13 +1,15 @@
 # Shims import this module, and pathlib would cost each of them several milliseconds.
-# ruff: noqa: PTH103, PTH106, PTH110, PTH118, PTH120, PTH123
+# ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH118, PTH120, PTH123
 """Control groups: limits, accounting and the certain end of a launch, on version 2, on version 1, or none.
 
-`detect` finds what this machine lets us use and `plan` names the directories of one launch; `open_group`
+`detect` finds out what this machine lets us use and `plan` names the directories of one launch; `open_group`
 gives the object that works on them. A `Group` is rebuilt from its directories alone, so a launch is adopted
 after a restart by whoever reads its record. Shims import this module: keep it small.
 """
 
+import errno
 import os
+import select
 import signal
 
 from galerne.drivers.local.records import Cgroup
@@ -15,6 +17,8 @@ from galerne.drivers.local.records import Cgroup
 CPU_PERIOD_US = 100_000
 CPU_QUOTA_US_MIN = 1_000
 KILL_ROUNDS_MAX = 200
+ROUND_MILLISECONDS = 5
+MAKE_ATTEMPTS = 10
 V1_CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
 V2_CONTROLLERS = ("cpu", "memory", "pids")
 
@@ -53,7 +57,7 @@ class Group:
         """Let no further process start, so that killing comes to an end."""
 
     def kill(self) -> None:
-        """Kill every process, also those that fork meanwhile. Returns when none is left."""
+        """Kill every process, also those that fork meanwhile. Returns when none is left, within seconds."""
         self.forbid_forks()
         for _ in range(KILL_ROUNDS_MAX):
             pids = self.pids()
@@ -61,9 +65,19 @@ class Group:
                 _kill(pid)
             if not pids:
                 return
+            select.poll().poll(ROUND_MILLISECONDS)
 
     def remove(self) -> None:
-        """Drop the group. Idempotent; a group with processes stays."""
+        """Drop the group; waits a little for killed processes to be gone. Idempotent."""
+        for directory in self.own_directories():
+            for _ in range(KILL_ROUNDS_MAX):
+                if _remove(directory):
+                    break
+                select.poll().poll(ROUND_MILLISECONDS)
+
+    def own_directories(self) -> list[str]:
+        """Return the directories that are this launch's alone."""
+        return []
 
 
 class GroupV1(Group):
@@ -112,9 +126,8 @@ class GroupV1(Group):
     def forbid_forks(self) -> None:
         self._set("pids", "pids.max", 0, optional=True)
 
-    def remove(self) -> None:
-        for directory in self._directories.values():
-            _remove(directory)
+    def own_directories(self) -> list[str]:
+        return list(self._directories.values())
 
     def _set(self, controller: str, name: str, value: int, *, optional: bool = False) -> None:
         if controller in self._directories:
@@ -135,11 +148,10 @@ class GroupV2(Group):
         self._directory = directory
 
     def create(self, *, cpu_millis: int, memory_bytes: int, pids_max: int) -> None:
+        _make(self._directory)
         parent = os.path.dirname(self._directory)
-        _make(parent)
         for above in (os.path.dirname(parent), parent):
             _write(os.path.join(above, "cgroup.subtree_control"), "+cpu +memory +pids")
-        _make(self._directory)
         self._set("cpu.max", f"{_quota_us(cpu_millis)} {CPU_PERIOD_US}")
         self._set("memory.max", memory_bytes)
         if os.path.exists(os.path.join(self._directory, "memory.swap.max")):
@@ -183,8 +195,8 @@ class GroupV2(Group):
             return
         super().kill()  # Waits until it has happened.
 
-    def remove(self) -> None:
-        _remove(self._directory)
+    def own_directories(self) -> list[str]:
+        return [self._directory]
 
     def _set(self, name: str, value: int | str) -> None:
         _write(os.path.join(self._directory, name), value)
@@ -200,23 +212,42 @@ def open_group(record: Cgroup | None) -> Group:
 
 
 def detect(*, proc: str = "/proc") -> Cgroup | None:
-    """Find the parents under which we may make groups: version 2 first, else version 1, else None."""
+    """Find by trying the parents under which we can make groups: version 2 first, else version 1."""
+    return next(filter(works, candidates(proc=proc)), None)
+
+
+def works(parents: Cgroup) -> bool:
+    """Say whether a group can be made there with its limits; a container may show what it forbids."""
+    record = plan(parents, owner=f"galerne-probe-{os.getpid()}", handle="probe")
+    group = open_group(record)
+    try:
+        group.create(cpu_millis=1000, memory_bytes=1 << 30, pids_max=16)
+    except OSError:
+        return False
+    finally:
+        group.remove()
+    return True
+
+
+def candidates(*, proc: str = "/proc") -> list[Cgroup]:
+    """Return the parents that look usable, the best first."""
+    found = []
     own = _own_paths(os.path.join(proc, "self/cgroup"))
     mounts = _mounts(os.path.join(proc, "self/mountinfo"))
     unified = mounts.get("unified")
     if unified is not None:
         parent = _v2_parent(unified[0], own.get("", "/"))
         if parent is not None:
-            return Cgroup(version=2, directories={"unified": parent})
+            found.append(Cgroup(version=2, directories={"unified": parent}))
     directories = {}
     for controller in V1_CONTROLLERS:
         if controller in mounts:
             directory = _below(*mounts[controller], own.get(controller, "/"))
             if os.access(directory, os.W_OK):
                 directories[controller] = directory
-    if not directories.keys() & {"memory", "pids"}:
-        return None
-    return Cgroup(version=1, directories=directories)
+    if directories.keys() & {"memory", "pids"}:
+        found.append(Cgroup(version=1, directories=directories))
+    return found
 
 
 def plan(parents: Cgroup | None, *, owner: str, handle: str) -> Cgroup | None:
@@ -274,22 +305,31 @@ def _below(mount: str, root: str, own: str) -> str:
 
 
 def _make(directory: str) -> None:
-    """Make a group; its parent may be dropped by another launch's end between the two steps."""
-    for _ in range(10):
+    """Make a group below our own, which another launch's end may drop between the two steps."""
+    for _ in range(MAKE_ATTEMPTS):
         try:
-            os.makedirs(directory, exist_ok=True)
-        except FileNotFoundError:
+            for path in (os.path.dirname(directory), directory):
+                if not os.path.isdir(path):
+                    os.mkdir(path)
+        except (FileExistsError, FileNotFoundError):
             continue
         return
-    os.makedirs(directory, exist_ok=True)
+    raise FileNotFoundError(errno.ENOENT, "control group cannot be made", directory)
 
 
-def _remove(directory: str) -> None:
-    for path in (directory, os.path.dirname(directory)):  # The parent goes with its last launch.
-        try:
-            os.rmdir(path)
-        except OSError:
-            return
+def _remove(directory: str) -> bool:
+    """Drop a group, and its parent with the last launch; False while it has processes."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        os.rmdir(os.path.dirname(directory))
+    except OSError:
+        return True
+    return True
 
 
 def _kill(pid: int) -> None:

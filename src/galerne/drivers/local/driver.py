@@ -37,6 +37,7 @@ from galerne.drivers.local.discovery import Platform, discover
 from galerne.drivers.local.environments import Environments, Image
 from galerne.drivers.local.launch_store import LaunchStore
 from galerne.drivers.local.records import (
+    AcceleratorRecord,
     ExitRecord,
     Identity,
     LaunchRecord,
@@ -78,6 +79,7 @@ class LocalDriver(Driver):
         self._node_name = node_name
         self._given_platform = platform
         self._store = LaunchStore(self._state_dir / "launches")
+        self._store.sweep(now=clock.now().timestamp())
         self._environments = Environments(self._state_dir / "images", images)
         self._owner = f"galerne-{hashlib.sha256(bytes(self._state_dir)).hexdigest()[:12]}"
         self._spawns: dict[str, tuple[int, float]] = {}
@@ -119,7 +121,6 @@ class LocalDriver(Driver):
         check_handle(launch.handle)
         if not self._store.exists(launch.handle):
             check_launch(launch, node_name=self._node_name)
-            self._store.sweep(now=self._clock.now().timestamp())
             self._store.accept(launch.handle, self._plan(launch))
         if self._store.shim(launch.handle) is None and self._store.exit(launch.handle) is None:
             self._ensure_shim(launch.handle)
@@ -146,7 +147,7 @@ class LocalDriver(Driver):
             disk_bytes=resources.disk_bytes,
             pids_max=resources.pids_max,
             accelerators=resources.accelerators,
-            accelerator_indexes=self._accelerator_indexes(launch),
+            accelerator_candidates=self._accelerator_candidates(launch),
             accelerator_locks=str(self._state_dir / "accelerators"),
             time_limit_seconds=launch.time_limit_seconds,
             grace_seconds=launch.grace_seconds,
@@ -156,12 +157,16 @@ class LocalDriver(Driver):
             python_path=_python_path(),
         )
 
-    def _accelerator_indexes(self, launch: Launch) -> list[int]:
+    def _accelerator_candidates(self, launch: Launch) -> list[AcceleratorRecord]:
         """Return the devices that would do; the shim takes free ones."""
         wanted = launch.resources
         if not wanted.accelerators:
             return []
-        fitting = [d.number for d in self._devices if wanted.accelerator_type in {None, d.type}]
+        fitting = [
+            AcceleratorRecord(number=device.number, minor=device.minor, uuid=device.uuid)
+            for device in self._devices
+            if wanted.accelerator_type in {None, device.type}
+        ]
         if len(fitting) < wanted.accelerators:
             raise LaunchRefused(
                 f"{wanted.accelerators} accelerators {wanted.accelerator_type or ''} were asked for; "

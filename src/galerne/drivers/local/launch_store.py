@@ -111,8 +111,8 @@ class LaunchStore:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if (record := self.exit(handle)) is not None:
                 return record
-            launch: LaunchRecord = records.read(directory, records.LAUNCH)
-            group = open_group(launch["cgroup"])
+            launch: LaunchRecord | None = records.read(directory, records.LAUNCH)
+            group = open_group(launch["cgroup"] if launch else None)
             group.kill()
             group.remove()
             running = self.running(handle)
@@ -165,8 +165,11 @@ class LaunchStore:
         """Remove what calls that were cut have left: half-accepted and half-dropped launches."""
         for entry in os.scandir(self._directory):
             if entry.name.startswith((NEW_PREFIX, FORGOTTEN_PREFIX)):
-                stat = entry.stat(follow_symlinks=False)
-                if now - stat.st_mtime > STALE_SECONDS:
+                try:
+                    age_seconds = now - entry.stat(follow_symlinks=False).st_mtime
+                except FileNotFoundError:  # Its owner lives and was quicker.
+                    continue
+                if age_seconds > STALE_SECONDS:
                     shutil.rmtree(entry.path, ignore_errors=True)
 
     def _identity(self, known: dict[str, Identity], handle: str, name: str) -> Identity | None:

@@ -16,6 +16,8 @@ class Device(NamedTuple):
     """One accelerator."""
 
     number: int
+    minor: int  # Of the device file, which may differ from NVML's number.
+    uuid: str
     type: str
     memory_bytes: int
     energy: bool
@@ -31,7 +33,9 @@ def devices(library: Any = pynvml) -> list[Device]:
         found.append(
             Device(
                 number=index,
-                type=_type(library.nvmlDeviceGetName(handle)),
+                minor=library.nvmlDeviceGetMinorNumber(handle),
+                uuid=_text(library.nvmlDeviceGetUUID(handle)),
+                type=_type(_text(library.nvmlDeviceGetName(handle))),
                 memory_bytes=library.nvmlDeviceGetMemoryInfo(handle).total,
                 energy=_energy_microjoules(library, handle) is not None,
             )
@@ -71,8 +75,12 @@ def _energy_microjoules(library: Any, handle: Any) -> int | None:
         return None
 
 
-def _type(name: str | bytes) -> str:
+def _text(value: str | bytes) -> str:
+    """Return text; older versions of the library gave bytes."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _type(name: str) -> str:
     """Spell `NVIDIA H100 80GB HBM3` as the catalogue does: `H100`."""
-    text = name.decode() if isinstance(name, bytes) else name
-    words = text.removeprefix("NVIDIA ").split()
+    words = name.removeprefix("NVIDIA ").split()
     return words[0] if words else "unknown"

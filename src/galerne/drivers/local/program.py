@@ -1,5 +1,5 @@
 # Shims import this module, and pathlib would cost each of them several milliseconds.
-# ruff: noqa: PTH123
+# ruff: noqa: PTH116, PTH123, PTH208
 """Starts a launch's program and says how it ended: fork, limits, sandbox, exit status.
 
 The sandbox's own init reports an end by signal as a shell does, 128 plus the number, so `exit_code` is
@@ -44,6 +44,7 @@ class Program:
         self._status = b""
         self.pid = 0
         self.waited_cpu_nanoseconds = 0
+        self.waited_peak_bytes = 0
         self.output, self._output_write = _pipe()
         self._status_read, self._status_write = _pipe()
 
@@ -88,6 +89,7 @@ class Program:
         if pid == 0:
             return None
         self.waited_cpu_nanoseconds = int((use.ru_utime + use.ru_stime) * 1e9)
+        self.waited_peak_bytes = use.ru_maxrss * 1024
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             return Ended(SIGNAL_BASE + number, number)
@@ -116,16 +118,17 @@ class Program:
             os._exit(127)
 
     def _argv(self) -> list[str]:
-        sandbox = list(self._spec["sandbox"])
-        if self._spec["bubblewrap"]:
-            os.set_inheritable(self._status_write, True)
-            sandbox += ["--json-status-fd", str(self._status_write)]
-            for index in self._spec["accelerator_indexes"]:
-                device = f"/dev/nvidia{index}"
-                sandbox += ["--dev-bind-try", device, device]
-        if sandbox:
-            sandbox.append("--")
-        return [*sandbox, *self._spec["command"]]
+        program, *options = self._spec["sandbox"] or [""]
+        if not self._spec["bubblewrap"]:
+            prefix = [program, *options, "--"] if program else []
+            return [*prefix, *self._spec["command"]]
+        os.set_inheritable(self._status_write, True)
+        options += ["--json-status-fd", str(self._status_write)]
+        for accelerator in self._spec["accelerator_candidates"]:
+            device = f"/dev/nvidia{accelerator['minor']}"
+            options += ["--dev-bind-try", device, device]
+        arguments = _memory_file("\0".join(options))
+        return [program, "--args", str(arguments), "--", *self._spec["command"]]
 
     def _limit(self) -> None:
         spec = self._spec
@@ -134,7 +137,7 @@ class Program:
         if not groups.keys() & {"memory", "unified"}:
             limits.append((resource.RLIMIT_DATA, spec["memory_bytes"]))
         if not groups.keys() & {"pids", "unified"}:
-            limits.append((resource.RLIMIT_NPROC, spec["pids_max"]))
+            limits.append((resource.RLIMIT_NPROC, spec["pids_max"] + _own_processes()))
         for kind, wanted in limits:
             hard = resource.getrlimit(kind)[1]
             value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -172,6 +175,26 @@ def explain_start(argv0: str, tail: str) -> str | None:
         if line.startswith("bwrap: "):
             return f"the sandbox could not be set up: {line.removeprefix('bwrap: ')}"
     return None
+
+
+def _own_processes() -> int:
+    """Count the processes of our user, all of which the kernel holds against its limit."""
+    user = os.geteuid()
+    count = 0
+    for name in os.listdir("/proc"):
+        try:
+            count += name.isdigit() and os.stat(f"/proc/{name}").st_uid == user
+        except FileNotFoundError:
+            continue
+    return count
+
+
+def _memory_file(text: str) -> int:
+    """Return an inherited descriptor with a text: arguments that no process list shows."""
+    descriptor = os.memfd_create("arguments", 0)
+    os.write(descriptor, os.fsencode(text))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _pipe() -> tuple[int, int]:

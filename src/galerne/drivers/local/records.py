@@ -66,6 +66,14 @@ class ImageRecord(TypedDict):
     own_pip: bool
 
 
+class AcceleratorRecord(TypedDict):
+    """One accelerator that a launch may get."""
+
+    number: int
+    minor: int
+    uuid: str
+
+
 class LaunchRecord(TypedDict):
     """A launch as accepted: the command is final, the limits are numbers."""
 
@@ -82,7 +90,7 @@ class LaunchRecord(TypedDict):
     disk_bytes: int
     pids_max: int
     accelerators: int
-    accelerator_indexes: list[int]
+    accelerator_candidates: list[AcceleratorRecord]
     accelerator_locks: str
     time_limit_seconds: int | None
     grace_seconds: int

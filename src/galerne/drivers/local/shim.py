@@ -1,5 +1,5 @@
 # Shims import this module, and pathlib would cost each of them several milliseconds.
-# ruff: noqa: PTH103, PTH108, PTH110, PTH114, PTH116, PTH118, PTH120, PTH211
+# ruff: noqa: PTH103, PTH108, PTH110, PTH114, PTH118, PTH120, PTH211
 """Supervises one launch: prepares, starts, watches, stops and records it, and outlives the control plane.
 
 One process per launch, standard library only, one thread, one `poll`. It takes the launch's lock, says who
@@ -63,7 +63,6 @@ class Shim:
         self._reason: Reason | None = None
         self._kill_at = float("inf")
         self._terminated = False
-        self._stop_seen = 0
         self._preparing = ""
         self.interrupted = False
 
@@ -81,7 +80,9 @@ class Shim:
             ended = self._watch(meter)
             self._drain()
             usage = meter.finish(
-                time.monotonic(), waited_cpu_nanoseconds=self._program.waited_cpu_nanoseconds
+                time.monotonic(),
+                cpu_nanoseconds=self._program.waited_cpu_nanoseconds,
+                peak_bytes=self._program.waited_peak_bytes,
             )
         except AbandonedError as abandoned:
             self._reason = abandoned.args[0]
@@ -93,6 +94,8 @@ class Shim:
             oom_kills=self._group.oom_kills(),
             disk_full=started_at is not None and self._is_disk_full(ended),
         )
+        if reason.cause == "launch_failed":
+            ended = Ended(None, None)
         self._finish(
             ExitRecord(
                 cause=reason.cause,
@@ -135,9 +138,9 @@ class Shim:
 
     def _lock_accelerators(self) -> None:
         """Take free accelerators by their locks, all or none; wait where there are too few."""
-        indexes = []
-        for index in self._spec["accelerator_indexes"]:
-            path = os.path.join(self._spec["accelerator_locks"], f"{index}.lock")
+        taken = []
+        for candidate in self._spec["accelerator_candidates"]:
+            path = os.path.join(self._spec["accelerator_locks"], f"{candidate['uuid']}.lock")
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,10 +148,11 @@ class Shim:
                 os.close(lock)
                 continue
             self._locks.append(lock)
-            indexes.append(index)
-            if len(indexes) == self._spec["accelerators"]:
-                self._spec["accelerator_indexes"] = indexes
-                self._spec["env"]["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, indexes))
+            taken.append(candidate)
+            if len(taken) == self._spec["accelerators"]:
+                self._spec["accelerator_candidates"] = taken
+                uuids = ",".join(one["uuid"] for one in taken)
+                self._spec["env"]["CUDA_VISIBLE_DEVICES"] = uuids
                 return
         while self._locks:
             os.close(self._locks.pop())
@@ -186,7 +190,7 @@ class Shim:
             return []
         from galerne.drivers.local import nvml  # noqa: PLC0415 - loads ctypes; most shims need none
 
-        return nvml.energy_counters(self._spec["accelerator_indexes"])
+        return nvml.energy_counters([one["number"] for one in self._spec["accelerator_candidates"]])
 
     def _watch(self, meter: UsageMeter) -> Ended:
         """Follow the program to its end."""
@@ -245,15 +249,9 @@ class Shim:
             message = "the launch's supervisor was told to end, as when the node shuts down"
             self._end(Reason("interrupted", message), self._spec["grace_seconds"])
             self.interrupted = False
-        try:
-            changed = os.stat(os.path.join(self._directory, records.STOP)).st_mtime_ns
-        except FileNotFoundError:
-            return
-        if changed != self._stop_seen:
-            request = records.read(self._directory, records.STOP)
-            if request is not None:
-                self._stop_seen = changed
-                self._end(Reason("stopped", "it was stopped on request"), request["grace_seconds"])
+        request = records.read(self._directory, records.STOP)
+        if request is not None:  # Seen before or not: the same request later changes nothing.
+            self._end(Reason("stopped", "it was stopped on request"), request["grace_seconds"])
 
     def _check_disk(self) -> None:
         if self._workspace.step() > self._spec["disk_bytes"] and self._reason is None:

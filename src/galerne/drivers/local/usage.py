@@ -46,13 +46,18 @@ class UsageMeter:
         self._peak_bytes = max(self._peak_bytes, memory, self._group.memory_peak_bytes() or 0)
         return self._totals(tree_cpu if cpu is None else cpu, now)
 
-    def finish(self, now: float, *, waited_cpu_nanoseconds: int) -> UsageRecord:
-        """Close the account, when the memory is gone already: it counts as at the last sample."""
-        self._peak_bytes = max(self._peak_bytes, self._group.memory_peak_bytes() or 0)
+    def finish(self, now: float, *, cpu_nanoseconds: int, peak_bytes: int) -> UsageRecord:
+        """Close the account, when the memory is gone already: it counts as at the last sample.
+
+        What the kernel said when the program was waited for counts where there is no group.
+        """
+        grouped_bytes = self._group.memory_peak_bytes()
+        last_bytes = peak_bytes if grouped_bytes is None else grouped_bytes
+        self._peak_bytes = max(self._peak_bytes, last_bytes)
         memory = self._peak_bytes if self._memory_bytes is None else self._memory_bytes
         self._memory_byte_seconds += memory * (now - self._last)
         cpu = self._group.cpu_nanoseconds()
-        return self._totals(waited_cpu_nanoseconds if cpu is None else cpu, now)
+        return self._totals(cpu_nanoseconds if cpu is None else cpu, now)
 
     def _totals(self, cpu_nanoseconds: int, now: float) -> UsageRecord:
         self._last = now
