@@ -7,11 +7,21 @@ process with its name, where it stands, and the nearest known one.
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SourceError,
+)
 
 from galerne.kit.units import parse_size_bytes
 
@@ -77,11 +87,17 @@ class RegistrySettings(Section):
     ] = 2**36
 
 
-class Settings(Section):
+class Settings(BaseSettings):
     """All settings, with their defaults."""
 
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_NESTING, extra="forbid", frozen=True
+    )
+
     data_dir: Path = Path(".galerne")
-    database_url: str | None = Field(None, description="SQLite in the data directory if left out.")
+    database_url: str | None = Field(
+        default=None, description="SQLite in the data directory if left out."
+    )
     site: SiteSettings = SiteSettings()
     api: ListenSettings = ListenSettings(port=8700)
     gateway: ListenSettings = ListenSettings(port=8701)
@@ -94,72 +110,71 @@ class Settings(Section):
         """The SQLAlchemy URL in force."""
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'galerne.db'}"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments first, then the environment, then the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
+
+
+# Which file the settings that are being read come from: the library asks the class, not the call.
+_file: ContextVar[Path | None] = ContextVar("file", default=None)
+
 
 def load_settings(
-    config: Path | None = None,
-    *,
-    environment: Mapping[str, str] = os.environ,
-    overrides: Mapping[str, Any] | None = None,
+    config: Path | None = None, *, overrides: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Read the file (`config`, or GALERNE_SERVER_CONFIG), then the environment, then `overrides`.
+    """Read the file (`config`, or GALERNE_SERVER_CONFIG), the environment, then `overrides`.
 
     Raises `SettingsError`.
     """
-    path = config or (
-        Path(environment["GALERNE_SERVER_CONFIG"])
-        if "GALERNE_SERVER_CONFIG" in environment
-        else None
-    )
-    values: dict[str, Any] = _read_file(path) if path is not None else {}
-    _merge(values, _read_environment(environment))
-    _merge(values, dict(overrides or {}))
+    named = os.environ.get(f"{ENV_PREFIX}SERVER_CONFIG")
+    path = config or (Path(named) if named else None)
+    if path is not None and not path.is_file():
+        raise SettingsError(f"{path}: there is no such file")
+    unknown = list(_unknown_variables(os.environ))
+    if unknown:
+        raise SettingsError("; ".join(unknown))
+    token = _file.set(path)
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings(**dict(overrides or {}))
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from None
+    except SourceError as error:
+        raise SettingsError(f"{error}; write lists as JSON") from None
+    finally:
+        _file.reset(token)
     return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not TOML: {error}") from None
-
-
-def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in environment.items():
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Name the variables of our prefix that mean nothing: the library would pass over them."""
+    for name in environment:
         rest = name.removeprefix(ENV_PREFIX)
         if rest == name or rest in ENV_OTHERS or rest.startswith(ENV_OTHER_PREFIXES):
             continue
-        *sections, key = rest.lower().split(ENV_NESTING)
-        target = found
-        for section in sections:
-            target = target.setdefault(section, {})
-        target[key] = text.split(",") if _is_list(sections, key) else text
-    return found
+        path = rest.lower().split(ENV_NESTING)
+        if not _is_known(path):
+            yield f"unknown variable {name}{_nearest(path)}"
 
 
-def _is_list(sections: list[str], key: str) -> bool:
+def _is_known(path: list[str]) -> bool:
     model: Any = Settings
-    for section in sections:
-        field = model.model_fields.get(section)
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return False
         model = field.annotation
-    field = model.model_fields.get(key)
-    return field is not None and field.annotation == list[str]
-
-
-def _merge(values: dict[str, Any], others: dict[str, Any]) -> None:
-    for key, value in others.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
-            _merge(values[key], value)
-        else:
-            values[key] = value
+    return True
 
 
 def _explain(error: ValidationError) -> str:
@@ -176,7 +191,13 @@ def _explain(error: ValidationError) -> str:
 
 def _nearest(path: list[str]) -> str:
     model: Any = Settings
+    known: list[str] = []
     for section in path[:-1]:
-        model = model.model_fields[section].annotation
-    close = difflib.get_close_matches(path[-1], model.model_fields, n=1)
-    return f"; did you mean {'.'.join([*path[:-1], close[0]])}?" if close else ""
+        field = getattr(model, "model_fields", {}).get(section)
+        if field is None:
+            break
+        known.append(section)
+        model = field.annotation
+    fields = getattr(model, "model_fields", {})
+    close = difflib.get_close_matches(path[len(known)], fields, n=1)
+    return f"; did you mean {'.'.join([*known, close[0]])}?" if close else ""

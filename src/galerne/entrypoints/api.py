@@ -18,7 +18,7 @@ from galerne.compute.jobs.endpoints import router as jobs
 from galerne.compute.nodes.endpoints import router as nodes
 from galerne.entrypoints.arguments import settings_from
 from galerne.entrypoints.request_log import RequestLog
-from galerne.entrypoints.serving import Served, serve
+from galerne.entrypoints.serving import Served, run, serve
 from galerne.entrypoints.wiring import api_context, open_platform
 from galerne.events.endpoints import router as events
 from galerne.iam.api_keys.endpoints import router as api_keys
@@ -127,9 +127,9 @@ def main(argv: Sequence[str]) -> int:
     settings = settings_from("galerne api", main.__doc__ or "", argv)
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
 
-    async def run() -> None:
+    async def process() -> None:
         async with open_platform(settings) as platform:
             await serve([Served("api", build_app(api_context(platform)), settings.api)])
 
-    asyncio.run(run())
+    run(process())
     return 0

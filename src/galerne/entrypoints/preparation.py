@@ -13,8 +13,8 @@ from galerne.catalog.sites.service import SiteService
 from galerne.config import SiteSettings
 from galerne.db.migrate import upgrade
 from galerne.db.session import Scope
-from galerne.entrypoints.wiring import Platform
-from galerne.iam.bootstrap import OPERATOR_ID, ensure_operator
+from galerne.entrypoints.wiring import Platform, organizations
+from galerne.iam.bootstrap import OPERATOR, ensure_operator
 from galerne.registry.models.models import ModelFormat
 from galerne.registry.models.service import ModelService, PublicModelEntry
 from galerne.runtimes import embedded
@@ -28,19 +28,25 @@ async def prepare(platform: Platform) -> str | None:
     await asyncio.to_thread(upgrade, platform.settings.database)
     clock = platform.clock
     async with platform.database.write(Scope.system()) as session:
-        secret = await ensure_operator(session, clock=clock, pepper=platform.pepper)
-        await SiteService(session, clock).ensure(_facts(platform.settings.site))
+        site = platform.settings.site
+        founder = OPERATOR.model_copy(update={"country": site.country or OPERATOR.country})
+        secret = await ensure_operator(
+            session, clock=clock, pepper=platform.pepper, operator=founder
+        )
+        operator = await organizations(platform, session).operator()
+        assert operator is not None
+        await SiteService(session, clock).ensure(_facts(site, operator.id))
         await PriceService(session, clock).ensure_default()
         await _offer_embedded_model(ModelService(session, clock, platform.trees))
     return secret
 
 
-def _facts(site: SiteSettings) -> SiteFacts:
+def _facts(site: SiteSettings, operator_id: str) -> SiteFacts:
     return SiteFacts(
         name=site.name,
         country=site.country or "",
         operator=site.operator,
-        operator_id=OPERATOR_ID,
+        operator_id=operator_id,
         operator_subject_to=tuple(site.operator_subject_to),
         certifications=tuple(site.certifications),
         jurisdictions=(site.country,) if site.country else (),

@@ -1,6 +1,5 @@
 """A whole cloud on one machine: API, gateway and worker in one process, on one data directory."""
 
-import asyncio
 import fcntl
 import os
 import sys
@@ -9,17 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-from galerne_client.contexts import write_operator_context
+
 from galerne.config import Settings
 from galerne.entrypoints.api import build_app
 from galerne.entrypoints.arguments import parser_of, read_settings
 from galerne.entrypoints.gateway import gateway_served
 from galerne.entrypoints.preparation import prepare
-from galerne.entrypoints.serving import CannotListenError, Served, serve
+from galerne.entrypoints.serving import CannotListenError, Served, run, serve
 from galerne.entrypoints.wiring import api_context, open_platform
 from galerne.entrypoints.worker import report_nodes, work
 from galerne.telemetry import configure_logging
 from galerne.worker.loop import Wakeup
+from galerne_client.contexts import write_operator_context
 
 _log = structlog.get_logger("galerne.up")
 IN_USE_EXIT_CODE = 1
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
     try:
         with exclusive(settings.data_dir):
-            asyncio.run(_run(settings))
+            run(_run(settings))
     except DataDirectoryInUseError as error:
         return _fail(
             f"another `galerne up` (pid {error}) works on {settings.data_dir}",

@@ -149,8 +149,8 @@ def providers(platform: Platform) -> Providers:
     return {
         ProjectService: lambda session: ProjectService(session, clock),
         MemberService: lambda session: MemberService(session, clock),
-        ApiKeyService: lambda session: ApiKeyService(session, clock, platform.pepper),
-        OrganizationService: lambda session: OrganizationService(session, clock, platform.pepper),
+        ApiKeyService: lambda session: api_keys(platform, session),
+        OrganizationService: lambda session: organizations(platform, session),
         SiteService: lambda session: SiteService(session, clock),
         NodeService: lambda session: NodeService(session, clock),
         LeaseService: lambda session: LeaseService(session, clock),
@@ -160,12 +160,32 @@ def providers(platform: Platform) -> Providers:
         ArtifactService: lambda session: ArtifactService(session, clock),
         DatasetService: lambda session: DatasetService(session, clock),
         ModelService: lambda session: ModelService(session, clock, platform.trees),
-        EventService: lambda session: EventService(session, clock),
+        EventService: EventService,
         ProofService: lambda session: ProofService(session, platform.signer),
         UsageService: lambda session: UsageService(session, clock),
         PriceService: lambda session: PriceService(session, clock),
         CostService: lambda session: CostService(session, clock),
     }
+
+
+def api_keys(platform: Platform, session: AsyncSession) -> ApiKeyService:
+    clock = platform.clock
+    return ApiKeyService(
+        session,
+        clock,
+        pepper=platform.pepper,
+        members=MemberService(session, clock),
+        projects=ProjectService(session, clock),
+    )
+
+
+def organizations(platform: Platform, session: AsyncSession) -> OrganizationService:
+    return OrganizationService(
+        session,
+        platform.clock,
+        members=MemberService(session, platform.clock),
+        keys=api_keys(platform, session),
+    )
 
 
 def _placing(platform: Platform, session: AsyncSession) -> Placing:

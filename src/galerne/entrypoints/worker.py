@@ -4,17 +4,18 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import structlog
 
+from galerne.catalog.sites.service import SiteService
 from galerne.compute.jobs.reconciler import JobReconciler
 from galerne.compute.nodes.service import NodeService
 from galerne.compute.scheduling.scheduler import Scheduler
-from galerne.catalog.sites.service import SiteService
 from galerne.db.session import Scope
 from galerne.entrypoints.arguments import settings_from
 from galerne.entrypoints.outbox import handlers
-from galerne.entrypoints.serving import serve
+from galerne.entrypoints.serving import run, serve
 from galerne.entrypoints.wiring import LOCAL, RUNTIME_IMAGE, Platform, open_platform
 from galerne.events.sequencer import Sequencer
 from galerne.inference.deployments.reconciler import DeploymentReconciler
@@ -38,7 +39,7 @@ def loops(platform: Platform, wakeup: Wakeup) -> Sequence[Loop]:
     def loop(name: str, run: Callable[[], Awaitable[int]], idle_seconds: float = idle) -> Loop:
         return Loop(name, run, clock=clock, wakeup=wakeup, idle_seconds=idle_seconds)
 
-    reconcilers: Sequence[Reconciler[..., ..., ...]] = (
+    reconcilers: Sequence[Reconciler[Any, Any, Any]] = (
         JobReconciler(platform.drivers, platform.stager, clock),
         DeploymentReconciler(clock),
         ReplicaReconciler(
@@ -54,7 +55,7 @@ def loops(platform: Platform, wakeup: Wakeup) -> Sequence[Loop]:
         loop(each.kind, Pass(each, database=database, clock=clock, owner=owner).run)
         for each in reconcilers
     ]
-    sequencer = Sequencer(database, clock, platform.signer, owner)
+    sequencer = Sequencer(database, clock, platform.signer, owner=owner)
     return (
         *passes,
         loop("scheduler", Scheduler(database, clock, owner).run),
@@ -98,10 +99,10 @@ def main(argv: Sequence[str]) -> int:
     settings = settings_from("galerne worker", main.__doc__ or "", argv)
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
 
-    async def run() -> None:
+    async def process() -> None:
         async with open_platform(settings) as platform:
             wakeup = Wakeup()
             await serve([], background=[lambda stop: work(platform, stop, wakeup)])
 
-    asyncio.run(run())
+    run(process())
     return 0
