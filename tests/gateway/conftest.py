@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.gateway.harness import RunningGateway, model_of, replica_of, running, snapshot_of
 
 from galerne.gateway.settings import GatewaySettings
 from galerne.runtimes.fake.server import FakeOptions, FakeServer
-from tests.gateway.harness import RunningGateway, model_of, replica_of, running, snapshot_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,13 @@ from galerne.runtimes.fake.server import FakeServer
 PEPPER = b"pepper of the tests"
 KEY = "gal_" + "k" * 26
 SPARE_KEY = "gal_" + "s" * 26
+
+
+async def until(condition: Callable[[], bool], seconds_max: float = 5.0) -> None:
+    """Wait until `condition` holds, in real time: it is other tasks and processes that bring it about."""
+    async with asyncio.timeout(seconds_max):
+        while not condition():  # noqa: ASYNC110 - no event stands for all of them
+            await asyncio.sleep(0.01)
 
 
 class ListedSource:
@@ -60,9 +67,7 @@ class ListSink:
 
     async def one(self, seconds_max: float = 5.0) -> UsageRecord:
         """Wait for the only record there is."""
-        async with asyncio.timeout(seconds_max):
-            while not self.records:
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(self.records), seconds_max)
         (record,) = self.records.values()
         return record
 
@@ -217,9 +222,7 @@ async def running(snapshot: Snapshot, settings: GatewaySettings) -> AsyncIterato
     gateway = RunningGateway(app, source, sink, listener.getsockname()[1])
     gateway.server = server
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    async with asyncio.timeout(10):
-        while not server.started and not task.done():
-            await asyncio.sleep(0.005)
+    await until(lambda: server.started or task.done(), 10)
     try:
         yield gateway
     finally:

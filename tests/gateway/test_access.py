@@ -6,10 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-
-from galerne.gateway.settings import GatewaySettings
-from galerne.gateway.snapshot import KeyPolicy
-from galerne.runtimes.fake.server import FakeServer
 from tests.gateway.harness import (
     SPARE_KEY,
     RunningGateway,
@@ -19,6 +15,10 @@ from tests.gateway.harness import (
     running,
     snapshot_of,
 )
+
+from galerne.gateway.settings import GatewaySettings
+from galerne.gateway.snapshot import KeyPolicy
+from galerne.runtimes.fake.server import FakeServer
 
 BODY = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
 

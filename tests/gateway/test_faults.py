@@ -5,19 +5,12 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from galerne.gateway.journal import replay
-from galerne.gateway.recording import Outcome, TokenCountMethod, decode
-from galerne.gateway.settings import GatewaySettings
-from galerne.runtimes.fake.server import FakeOptions, FakeServer, Fault
 from tests.gateway.harness import (
     KEY,
     RunningGateway,
@@ -25,15 +18,15 @@ from tests.gateway.harness import (
     replica_of,
     running,
     snapshot_of,
+    until,
 )
 
+from galerne.gateway.journal import replay
+from galerne.gateway.recording import Outcome, TokenCountMethod, decode
+from galerne.gateway.settings import GatewaySettings
+from galerne.runtimes.fake.server import FakeOptions, FakeServer, Fault
+
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
-
-
-async def until(condition: Callable[[], bool], seconds_max: float = 5.0) -> None:
-    async with asyncio.timeout(seconds_max):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_client_that_hangs_up_mid_stream(gateway: RunningGateway, fake: FakeServer) -> None:
@@ -125,19 +118,25 @@ async def test_a_client_that_never_sends_its_body(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("fault", "status", "code"),
+    ("fault", "expected"),
     [
-        (Fault.GARBAGE, 502, "upstream_failed"),
-        (Fault.BAD_JSON, 502, "upstream_failed"),
-        (Fault.HANG, 504, "upstream_timeout"),
-        (Fault.LOADING, 503, "no_replica_ready"),
-        (Fault.REFUSE, 400, "context_length_exceeded"),
+        (Fault.GARBAGE, (502, "upstream_failed")),
+        (Fault.BAD_JSON, (502, "upstream_failed")),
+        (Fault.HANG, (504, "upstream_timeout")),
+        (Fault.LOADING, (503, "no_replica_ready")),
+        (Fault.REFUSE, (400, "context_length_exceeded")),
     ],
 )
 async def test_faults_of_the_replica(
-    fake: FakeServer, settings: GatewaySettings, fault: Fault, status: int, code: str, stream: bool
+    fake: FakeServer,
+    settings: GatewaySettings,
+    fault: Fault,
+    expected: tuple[int, str],
+    *,
+    stream: bool,
 ) -> None:
     """Each fault before the first byte has a status and a code of its own; nothing is charged."""
+    status, code = expected
     fake.options.fault = fault
     hasty = replace(settings, first_byte_seconds_max=0.2, idle_seconds_max=0.2)
     async with running(snapshot_of(model_of(replica_of(fake))), hasty) as gateway:
@@ -352,32 +351,27 @@ async def gateway_process(fake: FakeServer, tmp_path: Path) -> AsyncIterator[tup
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     root = str(Path(__file__).parents[2])
-    async with AsyncExitStack() as stack:
-        process = stack.enter_context(
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    GATEWAY_PROCESS,
-                    fake.base_url,
-                    str(tmp_path / "j"),
-                    str(port),
-                ],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])},
-            )
-        )
-        stack.callback(process.kill)
-        async with asyncio.timeout(15):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionRefusedError:
-                    assert process.poll() is None
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    break
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        GATEWAY_PROCESS,
+        fake.base_url,
+        str(tmp_path / "j"),
+        str(port),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])},
+    )
+    try:
+        await until(lambda: _listens(port), 15)
         yield port, process.pid
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def test_kill_9_of_the_gateway(
@@ -389,7 +383,7 @@ async def test_kill_9_of_the_gateway(
     client.port = port
     finished: set[str] = set()
 
-    async def ask_for_ever(stream: bool) -> None:
+    async def ask_for_ever(*, stream: bool) -> None:
         while True:
             answer = await client.chat(stream=stream)
             if stream and answer.events[-1] != "[DONE]":

@@ -5,10 +5,6 @@ import json
 import time
 from dataclasses import replace
 
-from galerne.gateway.recording import Outcome, TokenCountMethod
-from galerne.gateway.settings import GatewaySettings
-from galerne.gateway.snapshot import EnergyModel
-from galerne.runtimes.fake.server import FakeServer, Fault
 from tests.gateway.harness import (
     RunningGateway,
     key_policy,
@@ -16,7 +12,13 @@ from tests.gateway.harness import (
     replica_of,
     running,
     snapshot_of,
+    until,
 )
+
+from galerne.gateway.recording import Outcome, TokenCountMethod
+from galerne.gateway.settings import GatewaySettings
+from galerne.gateway.snapshot import EnergyModel
+from galerne.runtimes.fake.server import FakeServer, Fault
 
 
 async def test_a_whole_answer(gateway: RunningGateway) -> None:
@@ -146,13 +148,15 @@ async def test_the_least_busy_replica_is_chosen(
     """While one replica works on long answers, requests go to the other."""
     async with FakeServer(replace(fake.options, first_token_seconds=0.5)) as slow:
         replicas = (replica_of(slow, 1), replica_of(fake, 2))
-        async with running(snapshot_of(model_of(*replicas)), settings) as gateway:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(12):
-                    group.create_task(gateway.chat())
-                    await asyncio.sleep(0.02)
+        async with (
+            running(snapshot_of(model_of(*replicas)), settings) as gateway,
+            asyncio.TaskGroup() as group,
+        ):
+            for _ in range(12):
+                group.create_task(gateway.chat())
+                await asyncio.sleep(0.02)
 
-    assert slow.totals.finished == 1 or slow.totals.finished == 2
+    assert slow.totals.finished in {1, 2}
     assert fake.totals.finished >= 10
 
 
@@ -161,9 +165,7 @@ async def test_many_at_once(gateway: RunningGateway) -> None:
     answers = await asyncio.gather(*(gateway.chat(stream=n % 2 == 0) for n in range(60)))
 
     assert {answer.status for answer in answers} == {200}
-    async with asyncio.timeout(5):
-        while len(gateway.sink.records) < 60:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(gateway.sink.records) == 60)
     assert {answer.headers["x-request-id"] for answer in answers} == set(gateway.sink.records)
 
 

@@ -157,13 +157,14 @@ def test_kill_9_loses_nothing_that_was_appended(tmp_path: Path) -> None:
         "    journal.append(b'record %d' % number)\n"
         "    print(number, flush=True)\n"
     )
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-c", script, str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    with process, process.stdout or open(os.devnull) as announced:
+    assert process.stdout is not None
+    with process, process.stdout as announced:
         for _ in range(500):
             last = int(announced.readline())
         process.send_signal(signal.SIGKILL)

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.gateway.harness import model_of
 
 from galerne.gateway.dialects.fields import CHAT, COMPLETIONS
 from galerne.gateway.dialects.requests import read_request, warning
 from galerne.gateway.errors import ApiError
 from galerne.runtimes.llamacpp.runtime import LlamaCppRuntime
-from tests.gateway.harness import model_of
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 

@@ -1,6 +1,7 @@
 """The stream rewriter gives the same result however the bytes were cut."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def rewrite(pieces: list[bytes], *, usage_asked: bool = True) -> tuple[bytes, St
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     bounds = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(bounds)]
 
 
 @given(

@@ -4,11 +4,13 @@ It speaks plain HTTP/1.1 to a known program and no more; requests of customers g
 """
 
 import asyncio
+import contextlib
 import re
 from urllib.parse import urlsplit
 
 PROBE_SECONDS_MAX = 2.0
 PROBE_BYTES_MAX = 1 << 20
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
 _SAMPLE = re.compile(rb"^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 
 
@@ -18,7 +20,7 @@ async def get(base_url: str, path: str) -> tuple[int, bytes] | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS_MAX):
             return await _exchange(parts.hostname or "", parts.port or 80, path)
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+    except (OSError, TimeoutError, ValueError, EOFError, asyncio.LimitOverrunError):
         return None
 
 
@@ -36,14 +38,15 @@ async def _exchange(host: str, port: int, path: str) -> tuple[int, bytes]:
     try:
         request = f"GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\r\n"
         writer.write(request.encode())
-        answer = bytearray()
-        while chunk := await reader.read(65536):
-            answer += chunk
-            if len(answer) > PROBE_BYTES_MAX:
-                raise ValueError("the answer to a probe is too long")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if length is None or int(length[1]) > PROBE_BYTES_MAX:
+            raise ValueError("the answer to a probe states no length, or too much")
+        body = await reader.readexactly(int(length[1]))
     finally:
         writer.close()
-    head, _, body = bytes(answer).partition(b"\r\n\r\n")
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
     status = head.split(b" ", 2)
     if len(status) < 2 or not status[0].startswith(b"HTTP/1."):
         raise ValueError("the answer to a probe is not HTTP")

@@ -8,13 +8,14 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self, cast
 
 REQUESTS_KEPT = 64
 BODY_BYTES_MAX = 64 << 20
+BURST_TOKENS_MAX = 256
 
 
 class Fault(StrEnum):
@@ -210,7 +211,10 @@ class _Connection(asyncio.Protocol):
         self._write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        for number, event in enumerate(answer.events()):
+        events: Iterable[bytes] = answer.events()
+        if not self._options.token_seconds and answer.tokens <= BURST_TOKENS_MAX:
+            events = list(events)  # So that a burst leaves as fast as the socket takes it.
+        for number, event in enumerate(events):
             if number == answer.tokens // 2:
                 if self._options.fault is Fault.DIE_MID_STREAM:
                     self.abort()
