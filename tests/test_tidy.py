@@ -13,8 +13,8 @@ CLIENT = ROOT / "client" / "src"
 STATE_WRITER = "events/transition.py"
 # The session commits when its block ends without an error; nothing else ends a transaction.
 COMMIT_ALLOWED = {"db/session.py"}
-MODULE_LINES_MAX = 600
-FUNCTION_LINES_MAX = 70
+MODULE_LINES = 500
+FUNCTION_LINES = 40
 FORBIDDEN_NAMES = {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 
@@ -38,7 +38,9 @@ def inside(path: Path, allowed: set[str]) -> bool:
 def commits(path: Path, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Attribute(attr="commit")) if not inside(path, COMMIT_ALLOWED):
+            case ast.Call(func=ast.Attribute(attr="commit", value=owner)):
+                if ast.unparse(owner) in {"self", "self._journal"} or inside(path, COMMIT_ALLOWED):
+                    continue  # The gateway's journal is a file: its commit is an fsync.
                 yield f"line {node.lineno}: commit() belongs to the edge of the request or pass"
 
 
@@ -60,20 +62,15 @@ def foreign_repositories(path: Path, tree: ast.Module) -> Iterator[str]:
             yield f"imports {name}: a repository is private to its folder; call its service"
 
 
-def sizes(tree: ast.Module, source: str) -> Iterator[str]:
-    lines = source.count("\n")
-    if lines > MODULE_LINES_MAX:
-        yield f"{lines} lines: one subject a module; make it a package of verbs"
+def function_lines(tree: ast.Module) -> Iterator[int]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
-            if length > FUNCTION_LINES_MAX:
-                yield f"line {node.lineno}: {node.name} has {length} lines: one thought a function"
+            yield (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_module_keeps_the_house_rules(path: Path) -> None:
-    """Commits at the edge, states by one writer, private repositories, modest sizes, honest names."""
+    """Commits at the edge, states by one writer, private repositories, honest names."""
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
 
@@ -81,18 +78,29 @@ def test_a_module_keeps_the_house_rules(path: Path) -> None:
         *commits(path, tree),
         *state_writes(path, tree),
         *foreign_repositories(path, tree),
-        *sizes(tree, source),
     ]
 
     assert not found, "\n".join(found)
     assert path.name not in FORBIDDEN_NAMES
 
 
-def tests_of_the_tree() -> list[Path]:
+def test_modules_and_functions_stay_modest() -> None:
+    """Nine modules in ten have at most 500 lines, and nineteen functions in twenty at most 40."""
+    sources = [path.read_text(encoding="utf-8") for path in modules()]
+    modest = [source.count("\n") <= MODULE_LINES for source in sources]
+    short = [
+        lines <= FUNCTION_LINES for source in sources for lines in function_lines(ast.parse(source))
+    ]
+
+    assert sum(modest) >= 0.9 * len(modest)
+    assert sum(short) >= 0.95 * len(short)
+
+
+def files_with_tests() -> list[Path]:
     return sorted((ROOT / "tests").rglob("test_*.py"))
 
 
-@pytest.mark.parametrize("path", tests_of_the_tree(), ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", files_with_tests(), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_every_test_states_its_claim(path: Path) -> None:
     """A test without a docstring does not say what is broken when it fails."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
