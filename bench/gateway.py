@@ -2,11 +2,13 @@
 
     python bench/gateway.py [--rounds 5] [--seconds 1.5] [--json FILE]
 
-Three processes on loopback: the fake runtime (echo, 64 tokens), the gateway with everything on (key
-check, validation, routing, usage journal with fsync, metrics, one log line per request), and this load
-generator, closed loop with keep-alive. *direct* and *gateway* alternate inside every round; figures are
-medians over rounds. CPU is the gateway's own, all threads, from /proc/PID/task/*/schedstat; it is the
-steadiest figure on a shared machine. Compare figures of one run only.
+Four processes on loopback: the fake runtime (echo, 64 tokens), the gateway with everything on (key
+check, validation, routing, usage journal with fsync, metrics, one log line per request), a relay, and this
+load generator, closed loop with keep-alive. The relay copies bytes between two sockets on uvloop and
+knows nothing of HTTP: what it costs is the floor under any proxy in Python on this machine, most of it
+the kernel's. *direct*, *relay* and *gateway* alternate inside every round; figures are medians over
+rounds. CPU is the process's own, all threads, from /proc/PID/task/*/schedstat; it is the steadiest figure
+on a shared machine. Compare figures of one run only.
 """
 
 import argparse
@@ -139,18 +141,27 @@ class Client(asyncio.Protocol):
 
 def main() -> None:
     options = _options()
+    if options.relay:
+        uvloop.run(_serve_relay(options.relay, options.port))
     if options.serve:
         _serve_gateway(options.serve, options.port, options.journal)
         return
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        fake_port, gateway_port = _free_port(), _free_port()
+        fake_port, relay_port, gateway_port = _free_port(), _free_port(), _free_port()
         command = (sys.executable, "-m", "galerne.runtimes.fake.serve")
-        _start(stack, [*command, f"--port={fake_port}", f"--tokens={TOKENS}"], fake_port)
+        arguments = [f"--port={fake_port}", f"--tokens={TOKENS}"]
+        runtime = _start(stack, [*command, *arguments], fake_port)
         upstream = f"http://127.0.0.1:{fake_port}"
         arguments = [f"--serve={upstream}", f"--port={gateway_port}", f"--journal={scratch}"]
         gateway = _start(stack, [sys.executable, __file__, *arguments], gateway_port)
-        ports = {"direct": fake_port, "gateway": gateway_port}
-        results = uvloop.run(_measure(ports, gateway.pid, options.rounds, options.seconds))
+        relay_options = [f"--relay={fake_port}", f"--port={relay_port}"]
+        relay = _start(stack, [sys.executable, __file__, *relay_options], relay_port)
+        targets = {
+            "direct": (fake_port, runtime.pid),
+            "relay": (relay_port, relay.pid),
+            "gateway": (gateway_port, gateway.pid),
+        }
+        results = uvloop.run(_measure(targets, options.rounds, options.seconds))
         memory_mb = _resident_bytes(gateway.pid) / 1e6
     report = _report(results, memory_mb)
     _print(report)
@@ -166,30 +177,31 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
     parser.add_argument("--json", type=Path, help="write the report there too")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--relay", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--journal", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 async def _measure(
-    ports: dict[str, int], gateway_pid: int, rounds: int, seconds: float
+    targets: dict[str, tuple[int, int]], rounds: int, seconds: float
 ) -> dict[tuple[Mode, str], list[Sample]]:
     results: dict[tuple[Mode, str], list[Sample]] = {}
     for number in range(rounds):
         for mode in MODES:
-            for target, port in ports.items():
-                sample = await _sample(mode, port, gateway_pid, seconds)
+            for target, (port, pid) in targets.items():
+                sample = await _sample(mode, port, pid, seconds)
                 results.setdefault((mode, target), []).append(sample)
             print(f"round {number + 1} of {rounds}: {mode.name}", file=sys.stderr)
     return results
 
 
-async def _sample(mode: Mode, port: int, gateway_pid: int, seconds: float) -> Sample:
+async def _sample(mode: Mode, port: int, pid: int, seconds: float) -> Sample:
     await _load(mode, port, WARM_UP_SECONDS)
-    cpu_before, begun = _cpu_ns(gateway_pid), time.perf_counter()
+    cpu_before, begun = _cpu_ns(pid), time.perf_counter()
     latencies = await _load(mode, port, seconds)
     elapsed = time.perf_counter() - begun
-    cpu_ns = _cpu_ns(gateway_pid) - cpu_before
+    cpu_ns = _cpu_ns(pid) - cpu_before
     latencies.sort()
     return Sample(
         p50_us=latencies[len(latencies) // 2] * 1e6,
@@ -243,7 +255,11 @@ def _report(results: dict[tuple[Mode, str], list[Sample]], memory_mb: float) -> 
 
     def rows() -> Iterator[dict[str, Any]]:
         for mode in MODES:
-            direct, gateway = results[mode, "direct"], results[mode, "gateway"]
+            direct, relay, gateway = (
+                results[mode, name] for name in ("direct", "relay", "gateway")
+            )
+            cpu_us = median(gateway, "cpu_us_per_request")
+            relay_cpu_us = median(relay, "cpu_us_per_request")
             added = {
                 f"added_{name}": median(gateway, name) - median(direct, name)
                 for name in ("p50_us", "p99_us")
@@ -252,11 +268,17 @@ def _report(results: dict[tuple[Mode, str], list[Sample]], memory_mb: float) -> 
                 "mode": mode.name,
                 **{f"{name}": round(value, 1) for name, value in added.items()},
                 "p50_ratio": round(median(gateway, "p50_us") / median(direct, "p50_us"), 2),
-                "cpu_us_per_request": round(median(gateway, "cpu_us_per_request"), 1),
+                "cpu_us_per_request": round(cpu_us, 1),
+                "relay_cpu_us_per_request": round(relay_cpu_us, 1),
+                "cpu_ratio_to_relay": round(cpu_us / relay_cpu_us, 2),
+                "relay_added_p50_us": round(median(relay, "p50_us") - median(direct, "p50_us"), 1),
                 "cpu_us_per_request_min": round(min(s.cpu_us_per_request for s in gateway), 1),
                 "requests_per_second": round(median(gateway, "requests_per_second")),
                 "direct_requests_per_second": round(median(direct, "requests_per_second")),
-                "samples": [asdict(sample) for sample in gateway],
+                "samples": {
+                    name: [asdict(sample) for sample in results[mode, name]]
+                    for name in ("direct", "relay", "gateway")
+                },
             }
 
     packages = ("uvicorn", "uvloop", "httptools", "structlog")
@@ -272,15 +294,19 @@ def _report(results: dict[tuple[Mode, str], list[Sample]], memory_mb: float) -> 
 
 
 def _print(report: dict[str, Any]) -> None:
-    print(
-        f"{'':22}{'added p50':>11}{'added p99':>11}{'p50 ratio':>11}{'CPU/request':>13}{'min':>8}{'req/s':>8}"
-    )
+    columns = ("added p50", "added p99", "relay p50", "CPU/request", "relay CPU", "ratio", "req/s")
+    print(f"{'':22}" + "".join(f"{column:>13}" for column in columns))
     for row in report["rows"]:
-        print(
-            f"{row['mode']:22}{row['added_p50_us']:>8.0f} µs{row['added_p99_us']:>8.0f} µs"
-            f"{row['p50_ratio']:>11.2f}{row['cpu_us_per_request']:>10.0f} µs"
-            f"{row['cpu_us_per_request_min']:>8.0f}{row['requests_per_second']:>8}"
+        figures = (
+            f"{row['added_p50_us']:.0f} µs",
+            f"{row['added_p99_us']:.0f} µs",
+            f"{row['relay_added_p50_us']:.0f} µs",
+            f"{row['cpu_us_per_request']:.0f} µs",
+            f"{row['relay_cpu_us_per_request']:.0f} µs",
+            f"{row['cpu_ratio_to_relay']:.2f}",
+            f"{row['requests_per_second']}",
         )
+        print(f"{row['mode']:22}" + "".join(f"{figure:>13}" for figure in figures))
     print(
         f"gateway memory {report['gateway_resident_mb']} MB; {report['cores']} cores, load average "
         f"{report['load_average']:.1f}; a stream is {TOKENS} tokens and {TOKENS + 3} events"
@@ -311,6 +337,46 @@ def _serve_gateway(upstream: str, port: int, journal: Path) -> None:
     settings = GatewaySettings(journal_directory=journal)
     app = build_app(settings, OneSnapshot(upstream), CountingSink(), SystemClock())
     uvicorn.run(app, port=port, log_level="warning", **uvicorn_options(settings))
+
+
+async def _serve_relay(upstream_port: int, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Relay(upstream_port), "127.0.0.1", port)
+    await server.serve_forever()
+
+
+class Relay(asyncio.Protocol):
+    """Copies bytes to a connection of its own, and back."""
+
+    def __init__(self, upstream_port: int = 0, peer: asyncio.Transport | None = None) -> None:
+        self._upstream_port = upstream_port
+        self._peer = peer
+        self._transport: asyncio.Transport | None = None
+        self._early = b""
+        self._connecting: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._peer is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        if self._peer is None:
+            self._early += data
+        else:
+            self._peer.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._peer is not None:
+            self._peer.close()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        back = Relay(peer=self._transport)
+        peer, _ = await loop.create_connection(lambda: back, "127.0.0.1", self._upstream_port)
+        self._peer = peer
+        if self._early:
+            self._peer.write(self._early)
 
 
 class OneSnapshot:

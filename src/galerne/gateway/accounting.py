@@ -147,13 +147,24 @@ class Accountant:
     def _cost_nano(self, exchange: Exchange, usage: Usage) -> int:
         assert exchange.served is not None
         price = exchange.served.price
-        prompt = money.rate(
-            usage.prompt_tokens, price_nano=price.input_nano_per_million, per=TOKENS_PER_PRICE
-        )
-        completion = money.rate(
-            usage.completion_tokens, price_nano=price.output_nano_per_million, per=TOKENS_PER_PRICE
-        )
-        return (prompt + completion).nano
+        cached_nano = price.cached_nano_per_million
+        if cached_nano is None:
+            cached_nano = price.input_nano_per_million
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        # Each rounded by itself, as the records that are billed are.
+        return (
+            money.rate(
+                usage.prompt_tokens - cached,
+                price_nano=price.input_nano_per_million,
+                per=TOKENS_PER_PRICE,
+            )
+            + money.rate(cached, price_nano=cached_nano, per=TOKENS_PER_PRICE)
+            + money.rate(
+                usage.completion_tokens,
+                price_nano=price.output_nano_per_million,
+                per=TOKENS_PER_PRICE,
+            )
+        ).nano
 
     def _energy(self, exchange: Exchange) -> tuple[float, float | None, str] | None:
         """Estimate watt-hours and grams: the replica's power, shared among the requests on it."""

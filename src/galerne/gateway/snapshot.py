@@ -67,6 +67,7 @@ class Price:
 
     input_nano_per_million: int = 0
     output_nano_per_million: int = 0
+    cached_nano_per_million: int | None = None  # Of prompt tokens from the cache; None: as input.
 
 
 @dataclass(frozen=True, slots=True)
