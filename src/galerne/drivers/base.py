@@ -64,9 +64,7 @@ class Launch:
     resources: Resources  # Per node.
     workspace: Path  # Absolute; exists; read-write; the working directory; survives the attempt.
     inputs: tuple[Mount, ...] = ()
-    read_only: tuple[
-        Path, ...
-    ] = ()  # Paths of the node shown at their own place: serving programs.
+    read_only: tuple[Path, ...] = ()  # Of the node, seen at their own place: serving programs.
     image: str | None = None  # A named environment of the driver; its `bin` is first on PATH.
     network: Network = Network.NONE
     time_limit_seconds: int | None = None  # The engine stops it then, with cause TIME_LIMIT.

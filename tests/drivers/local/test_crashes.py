@@ -92,12 +92,15 @@ class TestShim:
             assert not lab.group("a").exists()
 
     async def test_killed_loses_seconds_of_usage_at_most(self, lab: Lab) -> None:
-        """What was used until the last sample is kept when the supervisor is killed."""
+        """What was used until the last sample is kept, and the end is then, not when somebody looked."""
         await lab.start("a", *READY)
         seen = await lab.until("a", lambda o: o.usage.cpu_nanoseconds > 0)
         lab.kill_shim("a")
+        await asyncio.sleep(0.5)
         ended = await lab.until("a", Phase.ENDED)
         assert ended.usage.cpu_nanoseconds >= seen.usage.cpu_nanoseconds
+        assert ended.ended_at is not None
+        assert time.time() - ended.ended_at.timestamp() > 0.5
 
     async def test_killed_between_its_name_and_the_start(self, lab: Lab) -> None:
         """A supervisor that died before the program's start leaves an end, not a second chance to run."""

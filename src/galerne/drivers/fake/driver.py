@@ -49,8 +49,8 @@ class FakeDriver(Driver):
         self._unavailable_until = 0.0
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, Observation] = {}
-        self._journal = Journal(journal_path)
-        for handle, record in self._journal.replay():
+        self._journal = None if journal_path is None else Journal(journal_path)
+        for handle, record in self._journal.replay() if self._journal else ():
             if record is None:
                 self._runs.pop(handle, None)
             else:
@@ -75,7 +75,7 @@ class FakeDriver(Driver):
         if self._dead.intersection(launch.nodes):
             run.end(_node_died(), at=now)
         self._runs[launch.handle] = run
-        self._journal.append(launch.handle, run.record())
+        self._save(launch.handle)
 
     async def observe(self, handles: Sequence[str]) -> Mapping[str, Observation]:
         now = self._reach()
@@ -96,7 +96,7 @@ class FakeDriver(Driver):
         run = self._runs.get(handle)
         if run is not None and not run.has_ended(now):
             run.stop(now=now, grace_seconds=grace_seconds)
-            self._journal.append(handle, run.record())
+            self._save(handle)
 
     async def forget(self, handle: str) -> None:
         now = self._reach()
@@ -132,7 +132,7 @@ class FakeDriver(Driver):
         for handle, run in self._runs.items():
             if name in run.nodes and not run.has_ended(now):
                 run.end(_node_died(), at=now)
-                self._journal.append(handle, run.record())
+                self._save(handle)
 
     def revive_node(self, name: str) -> None:
         """Bring a dead node back, empty."""
@@ -146,7 +146,12 @@ class FakeDriver(Driver):
         """Let the engine forget a launch as if it had never been there."""
         self._runs.pop(handle, None)
         self._ended.pop(handle, None)
-        self._journal.append(handle, None)
+        self._save(handle)
+
+    def _save(self, handle: str) -> None:
+        if self._journal is not None:
+            run = self._runs.get(handle)
+            self._journal.append(handle, None if run is None else run.record())
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

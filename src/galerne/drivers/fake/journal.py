@@ -12,14 +12,14 @@ from typing import Any
 
 
 class Journal:
-    """An append-only file, or nothing where no path was given."""
+    """An append-only file."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
 
     def replay(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Give every change in order; None: the handle is gone. A line cut by a crash is no change."""
-        if self._path is None or not self._path.exists():
+        if not self._path.exists():
             return
         with self._path.open(encoding="utf-8") as file:
             for line in file:
@@ -30,7 +30,5 @@ class Journal:
                 yield handle, record
 
     def append(self, handle: str, record: dict[str, Any] | None) -> None:
-        if self._path is None:
-            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps([handle, record]) + "\n")

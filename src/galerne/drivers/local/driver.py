@@ -339,16 +339,22 @@ def check_launch(launch: Launch, *, node_name: str) -> None:
         if not passed:
             raise LaunchRefused(message, code=code, hint=hint)
     for mount in launch.inputs:
-        _check_input(mount.source, mount.target)
+        _check_source(mount.source)
+        _check_target(mount.target)
+    for path in launch.read_only:
+        _check_source(path)
 
 
-def _check_input(source: Path, target: str) -> None:
+def _check_source(source: Path) -> None:
     if not source.is_absolute() or not source.exists():
         raise LaunchRefused(
             f"input {source} does not exist on the node",
             code="input_missing",
             hint="check that the dataset or model is stored on this node",
         )
+
+
+def _check_target(target: str) -> None:
     path = PurePosixPath(target)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in target:
         raise LaunchRefused(

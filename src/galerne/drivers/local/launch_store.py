@@ -122,7 +122,7 @@ class LaunchStore:
                 signal=None,
                 message=message[: records.MESSAGE_CHARACTERS_MAX],
                 started_at=running["started_at"] if running else None,
-                ended_at=now,
+                ended_at=self._last_seen(handle, now=now),
                 usage=self.usage(handle),
             )
             records.write_reserved(directory, records.EXIT, record)
@@ -131,6 +131,14 @@ class LaunchStore:
         finally:
             os.close(lock)
         return record
+
+    def _last_seen(self, handle: str, *, now: float) -> float:
+        """Return the last sign of life: nobody pays for the time until somebody looked."""
+        try:
+            return os.stat(os.path.join(self.directory(handle), records.USAGE)).st_mtime
+        except FileNotFoundError:
+            identity = self.running(handle) or self.shim(handle)
+            return identity["started_at"] if identity else now
 
     def request_stop(self, handle: str, request: StopRecord) -> None:
         """Leave the request and wake the shim, if it is the very one."""

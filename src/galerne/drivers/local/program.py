@@ -20,7 +20,14 @@ from galerne.drivers.local.usage import descendants
 
 SIGNAL_BASE = 128
 _NOT_STARTED = re.compile(r"^(?:bwrap: execvp|setpriv: failed to execute) (.+): ([^:]+)$")
-_DEFAULTED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGUSR1, signal.SIGTERM)
+_DEFAULTED_SIGNALS = (  # What the shim or Python itself ignores or handles.
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGPIPE,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGXFSZ,
+)
 
 
 class StartError(Exception):
@@ -104,6 +111,7 @@ class Program:
         """Turn the forked child into the program. Never returns."""
         try:
             os.setsid()
+            os.umask(0o022)
             for path in self._group.join_files():
                 with open(path, "w", encoding="ascii") as file:
                     file.write("0")

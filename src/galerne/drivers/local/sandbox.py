@@ -1,10 +1,10 @@
 """Spells the sandbox of a launch: what it sees of the machine, as a command line before its own.
 
 With bubblewrap a launch has user, pid, ipc, uts and mount namespaces of its own, no capability and no way
-to gain privileges, a root that holds the system's programs read-only, its own workspace, its inputs, its
-image and nothing else of the machine's files. Without it, setpriv takes privileges away, the environment is
-clean, and that is all: `isolation` says which of the two holds. Network `loopback` and `open` both mean the
-node's network: bubblewrap cannot tell them apart. Limits are cgroups' business.
+to gain privileges, a read-only root with the system's programs, its own workspace, its inputs, its image,
+what its `read_only` names, and nothing else of the machine's files. Without it, setpriv takes privileges
+away, the environment is clean, and that is all: `isolation` says which of the two holds. Network `loopback`
+and `open` both mean the node's network: bubblewrap cannot tell them apart. Limits are cgroups' business.
 
 Who runs the control plane as root should know that launches have the machine's user id 0, without any
 capability: what trusts the id alone must be kept from their sight. That is why proc is read-only here.
@@ -61,7 +61,12 @@ class Tools:
         if self.bubblewrap is None:
             private = ", no new privileges" if self.setpriv else ""
             return (f"no sandbox: plain processes, clean environment{private}",)
-        return (f"bubblewrap {self.bubblewrap_version}: user, pid, ipc, uts, mount, network",)
+        identity = ("launches have the node's user 0, without capabilities",)
+        return (
+            f"bubblewrap {self.bubblewrap_version}: user, pid, ipc, uts, mount",
+            "network: none is enforced, loopback is not told from open",
+            *(identity if os.geteuid() == 0 else ()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,11 @@ def command(launch: Launch, tools: Tools, view: View) -> list[str]:
         return _setpriv(tools)
     size_bytes = str(max(1, min(launch.resources.memory_bytes, launch.resources.disk_bytes)))
     workspace = str(launch.workspace)
-    binds = [*_system(), *_etc(launch.network, view.identity), *_readable(view.readable)]
+    binds = [
+        *_system(),
+        *_etc(launch.network, view.identity),
+        *_readable((*view.readable, *launch.read_only)),
+    ]
     inputs = [
         part
         for mount in launch.inputs
@@ -114,10 +123,11 @@ def command(launch: Launch, tools: Tools, view: View) -> list[str]:
         *_kernel(),
         *devices,
         *("--size", size_bytes, "--tmpfs", "/tmp"),  # noqa: S108 - the sandbox's own
+        *("--size", size_bytes, "--tmpfs", "/dev/shm"),  # noqa: S108 - the sandbox's own
         *binds,
         *("--bind", workspace, workspace),
         *inputs,
-        *("--chdir", workspace),
+        *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", workspace),
     ]
 
 

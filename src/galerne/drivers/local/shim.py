@@ -382,6 +382,7 @@ def main(arguments: Sequence[str]) -> None:
     """Supervise the launch of a directory, unless somebody does or did."""
     directory = arguments[0]
     os.closerange(3, 65_536)
+    os.chdir("/")
     lock = os.open(os.path.join(directory, records.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
