@@ -1,7 +1,7 @@
 """The algebra of labels: what is derived is allowed only where everything it came from is."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galerne.sovereignty.labels import Label, Place, parse_label
@@ -21,31 +21,38 @@ places = st.builds(
     some_certifications,
 )
 
+untimed = settings(deadline=None)  # The machine may be busy; no claim here is about time.
 
+
+@untimed
 @given(labels, labels)
 def test_intersection_is_commutative(a: Label, b: Label) -> None:
     """It does not matter which input is named first."""
     assert a & b == b & a
 
 
+@untimed
 @given(labels, labels, labels)
 def test_intersection_is_associative(a: Label, b: Label, c: Label) -> None:
     """It does not matter in how many steps something was derived."""
     assert (a & b) & c == a & (b & c)
 
 
+@untimed
 @given(labels)
 def test_intersection_is_idempotent(a: Label) -> None:
     """Using an input twice adds nothing."""
     assert a & a == a
 
 
+@untimed
 @given(labels)
 def test_anywhere_is_neutral(a: Label) -> None:
     """What has no restriction adds none."""
     assert a & Label() == a
 
 
+@untimed
 @given(labels, labels, labels)
 def test_intersection_is_monotone(a: Label, b: Label, c: Label) -> None:
     """A stricter input never makes a wider result."""
@@ -54,6 +61,7 @@ def test_intersection_is_monotone(a: Label, b: Label, c: Label) -> None:
         assert (a & c).within(b & c)
 
 
+@untimed
 @given(labels, labels, labels)
 def test_within_is_an_order(a: Label, b: Label, c: Label) -> None:
     """Being within is reflexive, antisymmetric and transitive."""
@@ -64,6 +72,7 @@ def test_within_is_an_order(a: Label, b: Label, c: Label) -> None:
         assert a.within(c)
 
 
+@untimed
 @given(labels, labels, places)
 def test_a_derived_label_allows_what_both_allow(a: Label, b: Label, place: Place) -> None:
     """A place will do for what is derived exactly where it will do for both inputs."""
@@ -71,6 +80,7 @@ def test_a_derived_label_allows_what_both_allow(a: Label, b: Label, place: Place
     assert (a & b).check(place).allowed == both
 
 
+@untimed
 @given(labels, labels, places)
 def test_within_keeps_places_out(a: Label, b: Label, place: Place) -> None:
     """Whatever is within a label goes nowhere that the label refuses."""
@@ -78,6 +88,7 @@ def test_within_keeps_places_out(a: Label, b: Label, place: Place) -> None:
         assert b.check(place).allowed
 
 
+@untimed
 @given(labels, st.sampled_from([None, ""]), some_countries, some_certifications)
 def test_an_unknown_country_is_in_nothing(
     label: Label,
@@ -91,12 +102,14 @@ def test_an_unknown_country_is_in_nothing(
         assert not verdict.allowed
 
 
+@untimed
 @given(labels)
 def test_the_open_network_is_an_unknown_place(label: Label) -> None:
     """Only a label without any demand lets data out on the open network."""
     assert label.check_open_network().allowed == (label == Label())
 
 
+@untimed
 @given(labels, places)
 def test_every_verdict_has_a_reason(label: Label, place: Place) -> None:
     """A verdict says why, and a refusal says what would change it."""
@@ -105,6 +118,7 @@ def test_every_verdict_has_a_reason(label: Label, place: Place) -> None:
     assert verdict.allowed or verdict.hint
 
 
+@untimed
 @given(labels)
 def test_a_label_survives_its_json(label: Label) -> None:
     """What is stored and sent means the same when it is read."""
@@ -124,6 +138,7 @@ def test_countries_without_a_decision_are_in_no_zone(country: str) -> None:
     assert all(country not in members for members in ZONES.values())
 
 
+@untimed
 @given(st.sampled_from(sorted(ZONES)), st.sampled_from(sorted(ZONES)))
 def test_zones_are_sets_of_countries(first: str, second: str) -> None:
     """A zone is short for its members: naming two means either's members, in any spelling."""

@@ -10,7 +10,9 @@ import pytest
 from galerne.sovereignty.keys import LogSigner, SigningKeyUnusableError, ensure_signer
 
 # The key, text and signature of the note package's own example, from the Go checksum database.
-EXAMPLE_KEY_TEXT = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\n"
+EXAMPLE_KEY_TEXT = (
+    "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\n"
+)
 EXAMPLE_VERIFIER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 EXAMPLE_TEXT = (
     "If you think cryptography is the answer to your problem,\n"

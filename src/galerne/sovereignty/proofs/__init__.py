@@ -1,0 +1,1 @@
+"""Proofs that anybody verifies offline: where a workload ran, under which label, by which decisions."""
