@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galerne.gateway.scan import JsonError, render, scan_object
+from galerne.gateway.scan import JsonError, read_object, render, scan_object
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -89,3 +89,25 @@ def test_never_raises_anything_else(text: str) -> None:
 
     assert isinstance(json.loads(text), dict)
     assert set(members) == set(json.loads(text))
+
+
+@given(st.text() | OBJECTS.map(json.dumps))
+def test_both_readers_accept_the_same_texts(text: str) -> None:
+    """What one reads the other reads to the same values; what one refuses the other refuses."""
+    results: list[dict[str, Any] | None] = []
+    for read in (read_object, lambda text: {k: m.value for k, m in scan_object(text).items()}):
+        try:
+            results.append(read(text))
+        except JsonError:
+            results.append(None)
+
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"a":2}', '{"a":[{"b":1,"b":1}]}', '{"a":NaN}', "[]", '{"a":' + "[" * 10_000]
+)
+def test_the_strict_reader_refuses_ambiguity_at_any_depth(text: str) -> None:
+    """Keys given twice, constants that JSON lacks and bottomless nesting are errors of one kind."""
+    with pytest.raises(JsonError):
+        read_object(text)

@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 from galerne.gateway.errors import ApiError, upstream_failed
-from galerne.gateway.scan import JsonError, render, scan_object
+from galerne.gateway.scan import JsonError, read_object, render, scan_object
 from galerne.gateway.sse import Usage, usage_of
 from galerne.gateway.upstream.errors import UpstreamGarbageError
 
@@ -24,19 +24,18 @@ def read_whole(body: bytes, public_model: str) -> WholeReply:
     """Read a 200. The bytes stay as they are but for the model's name. Raises UpstreamGarbageError."""
     try:
         text = body.decode()
-        members = scan_object(text)
+        values = read_object(text)
     except (UnicodeDecodeError, JsonError) as error:
         raise UpstreamGarbageError("its answer is not JSON") from error
-    if "choices" not in members:
+    if "choices" not in values:
         raise UpstreamGarbageError("its answer has no choices")
-    choices = members["choices"]
-    if "model" in members and members["model"].value != public_model:
+    if values.get("model", public_model) != public_model:
         changed = f'"model":{json.dumps(public_model, ensure_ascii=False)}'
-        body = render(text, members, {"model": changed}).encode()
+        body = render(text, scan_object(text), {"model": changed}).encode()
     return WholeReply(
         body=body,
-        usage=usage_of(members["usage"].value) if "usage" in members else None,
-        completion_tokens_estimate=-(-(choices.end - choices.start) // _BYTES_PER_TOKEN),
+        usage=usage_of(values.get("usage")),
+        completion_tokens_estimate=-(-len(body) // _BYTES_PER_TOKEN),
     )
 
 

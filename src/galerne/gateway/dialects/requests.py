@@ -7,7 +7,7 @@ from typing import Any
 
 from galerne.gateway.dialects.fields import NEUTRAL, EndpointFields
 from galerne.gateway.errors import ApiError, invalid_value
-from galerne.gateway.scan import JsonError, Member, render, scan_object
+from galerne.gateway.scan import JsonError, read_object, render, scan_object
 from galerne.gateway.snapshot import ServedModel
 
 WARNED_FIELDS_MAX = 10
@@ -22,7 +22,7 @@ class InferenceRequest:
     fields: EndpointFields
     raw: bytes
     text: str
-    members: dict[str, Member]
+    values: dict[str, Any]
     model: str
     stream: bool
     usage_asked: bool
@@ -33,14 +33,13 @@ class InferenceRequest:
     @property
     def prompt_tokens_estimate(self) -> int:
         """Guess the prompt's tokens from its length, for a request whose engine never said."""
-        member = self.members[self.fields.required]
-        return -(-(member.end - member.start) // _BYTES_PER_TOKEN)
+        return -(-len(json.dumps(self.values[self.fields.required])) // _BYTES_PER_TOKEN)
 
     @property
     def max_tokens(self) -> int | None:
         for name in ("max_completion_tokens", "max_tokens"):
-            if name in self.members and self.members[name].value is not None:
-                return int(self.members[name].value)
+            if self.values.get(name) is not None:
+                return int(self.values[name])
         return None
 
     def for_replica(self, model_name: str) -> bytes:
@@ -48,9 +47,12 @@ class InferenceRequest:
         changes = self.changes
         if model_name != self.model:
             changes = {**changes, "model": f'"model":{json.dumps(model_name)}'}
-        if not changes and not self.extra:
-            return self.raw
-        return render(self.text, self.members, changes, self.extra).encode()
+        if changes:
+            return render(self.text, scan_object(self.text), changes, self.extra).encode()
+        if self.extra:
+            # The object has members, so that one more can follow them.
+            return b"%b,%b}" % (self.raw[: self.raw.rindex(b"}")], self.extra.encode())
+        return self.raw
 
     def check_against(self, served: ServedModel) -> None:
         """Refuse what the model's serving program would not honour. Raises ApiError."""
@@ -76,10 +78,11 @@ class InferenceRequest:
         if endpoint and endpoint != self.fields.endpoint:
             return
         name, _, wanted = field.partition("=")
-        member = self.members.get(name)
-        if member is None or member.value is None:
+        value = self.values.get(name)
+        if value is None:
             return
-        value = "required" if (name, member.value) == ("tool_choice", "any") else member.value
+        if (name, value) == ("tool_choice", "any"):
+            value = "required"
         if wanted:
             if wanted not in {value if isinstance(value, str) else "", _kind(value)}:
                 return
@@ -96,31 +99,31 @@ class InferenceRequest:
 
 def read_request(fields: EndpointFields, body: bytes) -> InferenceRequest:
     """Read and check a body. Raises ApiError that names the field or the position."""
-    text, members = _parse(body)
+    text, values = _parse(body)
     known, changes, ignored = fields.known, dict[str, str | None](), list[str]()
-    for name, member in members.items():
+    for name, value in values.items():
         field = known.get(name)
         if field is None:
             changes[name] = None
             ignored.append(name)
             continue
-        expected = None if member.value is None else field.check(member.value)
+        expected = None if value is None else field.check(value)
         if expected is not None:
             raise invalid_value(name, expected)
-        if member.value is None or not field.forwarded:
+        if value is None or not field.forwarded:
             changes[name] = None
         elif field.renamed is not None:
-            changes[name] = _renamed(members, name, field.renamed)
-    _required(members, ("model", fields.required))
-    stream, usage_asked, extra = _streaming(members, changes)
-    if "tool_choice" in members and members["tool_choice"].value == "any":
+            changes[name] = _renamed(values, name, field.renamed)
+    _required(values, ("model", fields.required))
+    stream, usage_asked, extra = _streaming(values, changes)
+    if values.get("tool_choice") == "any":
         changes["tool_choice"] = '"tool_choice":"required"'
     return InferenceRequest(
         fields=fields,
         raw=body,
         text=text,
-        members=members,
-        model=members["model"].value,
+        values=values,
+        model=values["model"],
         stream=stream,
         usage_asked=usage_asked,
         changes=changes,
@@ -138,10 +141,10 @@ def warning(ignored: list[str]) -> bytes:
     return f"ignored fields: {', '.join(names)}".encode()
 
 
-def _parse(body: bytes) -> tuple[str, dict[str, Member]]:
+def _parse(body: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = body.decode()
-        return text, scan_object(text)
+        return text, read_object(text)
     except UnicodeDecodeError as error:
         reason, position = "not UTF-8", error.start
     except JsonError as error:
@@ -153,30 +156,28 @@ def _parse(body: bytes) -> tuple[str, dict[str, Member]]:
     )
 
 
-def _required(members: Mapping[str, Member], names: tuple[str, ...]) -> None:
+def _required(values: Mapping[str, Any], names: tuple[str, ...]) -> None:
     for name in names:
-        if name not in members or members[name].value is None:
+        if values.get(name) is None:
             raise ApiError(400, "missing_field", f"'{name}' is required.", param=name)
 
 
-def _renamed(members: Mapping[str, Member], name: str, renamed: str) -> str | None:
+def _renamed(values: Mapping[str, Any], name: str, renamed: str) -> str | None:
     """Spell a member under the other dialect's name; both may be given if they agree."""
-    member, other = members[name], members.get(renamed)
-    if other is None or other.value is None:
-        return f'"{renamed}":{json.dumps(member.value)}'
-    if other.value != member.value:
+    value, other = values[name], values.get(renamed)
+    if other is None:
+        return f'"{renamed}":{json.dumps(value)}'
+    if other != value:
         raise invalid_value(name, f"equal to '{renamed}', or one of the two left out")
     return None
 
 
-def _streaming(
-    members: Mapping[str, Member], changes: dict[str, str | None]
-) -> tuple[bool, bool, str]:
+def _streaming(values: Mapping[str, Any], changes: dict[str, str | None]) -> tuple[bool, bool, str]:
     """Read the streaming options, and make the engine report usage at the end of every stream."""
-    stream = "stream" in members and bool(members["stream"].value)
-    options: Any = members["stream_options"].value if "stream_options" in members else None
+    stream = bool(values.get("stream"))
+    options: Any = values.get("stream_options")
     asked = stream and options is not None and options.get("include_usage") is True
-    if "stream_options" not in members:
+    if "stream_options" not in values:
         return stream, False, _USAGE_WANTED if stream else ""
     if not asked or len(options) > 1:
         # Anything else in it would be a private switch of the serving program.
