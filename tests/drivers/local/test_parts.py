@@ -1,5 +1,9 @@
 """The small pure parts: the log's segments, the verdict on an end, the machine's report."""
 
+import asyncio
+import fcntl
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,9 +12,12 @@ from hypothesis import strategies as st
 
 from galerne.drivers.base import ExitCause
 from galerne.drivers.local import discovery, records, segments, workspace_size
-from galerne.drivers.local.program import Ended
+from galerne.drivers.local.launch_store import LaunchStore
+from galerne.drivers.local.program import Ended, explain_start
+from galerne.drivers.local.records import StopRecord
 from galerne.drivers.local.segments import LogWriter
 from galerne.drivers.local.shim import Reason, judge
+from galerne.drivers.local.usage import descendants, tree_use
 from galerne.drivers.local.workspace_size import WorkspaceSize
 
 
@@ -83,6 +90,67 @@ class TestJudge:
         """A reason of ours comes first, then the kernel's, then the program's own."""
         verdict = judge(reason, ended, not_started=None, oom_kills=oom_kills, disk_full=disk_full)
         assert verdict.cause == cause
+
+
+class TestStart:
+    @pytest.mark.parametrize(
+        ("tail", "expected"),
+        [
+            ("bwrap: execvp x: No such file or directory", "was not found"),
+            ("setpriv: failed to execute x: Permission denied", "cannot be run: Permission denied"),
+            ("bwrap: Can't mkdir /y: No space left", "sandbox could not be set up"),
+            ("the program's own words", None),
+        ],
+    )
+    def test_explains(self, tail: str, expected: str | None) -> None:
+        """Why a program did not start is read from the last words of what should have started it."""
+        said = explain_start("x", f"noise\n{tail}\n")
+        assert (said is None) if expected is None else expected in (said or "")
+
+
+class TestTree:
+    async def test_use_below_a_process(self) -> None:
+        """Memory and CPU time of a process are those of all below it too."""
+        child = await asyncio.create_subprocess_exec("sleep", "60")
+        assert child.pid in descendants(os.getpid())
+        cpu, memory = tree_use(os.getpid())
+        child.kill()
+        await child.wait()
+        assert cpu > 0
+        assert memory > 10_000_000
+        assert tree_use(child.pid) == (0, 0)
+
+
+class TestStore:
+    def test_sweeps_what_was_cut(self, tmp_path: Path) -> None:
+        """Directories of cut calls go after an hour; younger ones may have an owner, and stay."""
+        store = LaunchStore(tmp_path)
+        for name in (".new-1", ".forgotten-1"):
+            (tmp_path / name).mkdir()
+        store.sweep(now=time.time())
+        assert len(list(tmp_path.iterdir())) == 2
+        store.sweep(now=time.time() + 7200)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_stop_wakes_nobody_else(self, tmp_path: Path) -> None:
+        """A request for a supervisor whose pid is another's now is left as a file, and no signal sent."""
+        store = LaunchStore(tmp_path)
+        (tmp_path / "a").mkdir()
+        identity = records.identify(os.getpid(), started_at=0.0)
+        records.write(str(tmp_path / "a"), records.SHIM, {**identity, "start_ticks": 1})
+        store.request_stop("a", StopRecord(grace_seconds=1))
+        assert records.read(str(tmp_path / "a"), records.STOP) == {"grace_seconds": 1}
+
+    def test_interrupt_leaves_a_supervised_launch_alone(self, tmp_path: Path) -> None:
+        """While somebody holds the launch's lock its end is not ours to record."""
+        store = LaunchStore(tmp_path)
+        (tmp_path / "a").mkdir()
+        with (tmp_path / "a" / "lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert store.interrupt("a", cause="interrupted", message="", now=1.0) is None
+        record = store.interrupt("a", cause="interrupted", message="gone", now=1.0)
+        assert record is not None
+        assert store.interrupt("a", cause="failed", message="", now=2.0) == record
 
 
 class TestRecords:

@@ -4,6 +4,7 @@ The other tests run it as it ships, as a process of its own; what is claimed the
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from tests.drivers.local.lab import Lab
 
 from galerne.drivers.base import ExitCause, Launch, Mount, Resources
 from galerne.drivers.local import records
+from galerne.drivers.local.discovery import Platform
 from galerne.drivers.local.environments import Environments, Image, Requirements
 from galerne.drivers.local.image_builder import Builder
 from galerne.drivers.local.image_wait import ImageFailedError, ImageWait, is_complete
 from galerne.drivers.local.nvml import Device
 from galerne.drivers.local.records import ExitRecord, StopRecord
+from galerne.drivers.local.sandbox import Tools
 from galerne.drivers.local.shim import Shim
 
 
@@ -150,6 +153,54 @@ class TestPrepare:
         record = await supervision.run(launch)
         assert await lab.log("a") == "GPU-0\n"
         assert record["usage"]["accelerator_milliseconds"] > 0
+
+    async def test_accelerator_that_is_taken(self, lab: Lab, supervision: Supervision) -> None:
+        """While another launch holds it, the supervisor waits, says so, and can be stopped."""
+        lab.driver.__dict__["_devices"] = [Device(0, 3, "GPU-0", "H100", 80_000, energy=False)]
+        shim = await supervision.prepare(
+            lab.launch("a", "true", resources=Resources(1, 10**8, 10**7, 1))
+        )
+        locks = lab.state_dir / "accelerators"
+        with (locks / "GPU-0.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            running = asyncio.create_task(asyncio.to_thread(shim.run))
+            while records.read(supervision.directory, records.PREPARING) is None:  # noqa: ASYNC110 - a file
+                await asyncio.sleep(0.02)
+            supervision.request_stop(shim)
+            await running
+        assert records.read(supervision.directory, records.EXIT)["cause"] == ExitCause.STOPPED
+
+    async def test_image_that_fails(self, tmp_path: Path, found: Platform) -> None:
+        """The supervisor starts the builder, waits for it, and passes on why it failed."""
+        path = tmp_path / "requirements.txt"
+        path.write_text("--no-index\nno-such-package==1\n", encoding="ascii")
+        images = {"test/image": Image((Requirements(path, hashed=False),))}
+        lab = Lab(tmp_path, images=images, platform=found)
+        supervision = Supervision(lab)
+        shim = await supervision.prepare(lab.launch("a", "true", image="test/image"))
+        await asyncio.to_thread(shim.run)
+        record = records.read(supervision.directory, records.EXIT)
+        assert record["cause"] == ExitCause.LAUNCH_FAILED
+        assert "no-such-package" in record["message"]
+        supervision.close()
+        await lab.close()
+
+    async def test_without_a_sandbox(self, tmp_path: Path) -> None:
+        """Plain processes get links to their inputs, and what they use is summed over their tree."""
+        tools = Tools(None, "", None)
+        lab = Lab(tmp_path, platform=Platform(tools=tools, cgroups=None))
+        supervision = Supervision(lab)
+        source = tmp_path / "source"
+        source.write_text("data", encoding="ascii")
+        launch = lab.launch("a", "sh", "-c", "cat in; sleep 0.3", inputs=(Mount(source, "in"),))
+        record = await supervision.run(launch)
+        assert record["cause"] == ExitCause.COMPLETED
+        assert record["usage"]["memory_peak_bytes"] > 0
+        assert await lab.log("a") == "data"
+        missing = await supervision.run(lab.launch("b", "no-such-program"))
+        assert missing["cause"] == ExitCause.LAUNCH_FAILED
+        supervision.close()
+        await lab.close()
 
 
 class TestBuilder:

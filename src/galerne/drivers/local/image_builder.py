@@ -124,6 +124,6 @@ def explain(lines: Sequence[str], returncode: int) -> str:
     return "; ".join(kept[-TAIL_LINES:]) or f"exit code {returncode}"
 
 
-def main(arguments: Sequence[str | int]) -> None:
+def main(arguments: Sequence[str | int]) -> None:  # pragma: no cover - a process of its own
     """Build; `arguments` are the image's record and the descriptor of its lock."""
     Builder(json.loads(str(arguments[0])), int(arguments[1])).build()

@@ -378,7 +378,7 @@ def drain_wake(wake: int) -> None:
         return
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:  # pragma: no cover - a process of its own
     """Supervise the launch of a directory, unless somebody does or did."""
     directory = arguments[0]
     os.closerange(3, 65_536)
