@@ -14,21 +14,23 @@ from galerne.rest.pagination import Cursor, Limit, Page, page
 from galerne.rest.provide import context_of, provided
 from galerne.rest.route import TransactionalRoute
 
+ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 KIND_PATTERN = r"^[a-z_]+\.([a-z_]+|\*)$"
 
-router = APIRouter(prefix="/events", tags=["events"], route_class=TransactionalRoute)
+_entries = APIRouter(prefix="/events", tags=["events"], route_class=TransactionalRoute)
 # Without a key: the log's promise is worth something only if everybody can watch it.
-public_router = APIRouter(prefix="/log", tags=["events"])
+_public = APIRouter(prefix="/log", tags=["events"])
 
 Events = Annotated[EventService, Depends(provided(EventService))]
 
 
-@router.get("")
+@_entries.get("")
 async def list_events(
     subject: EventsRead,
     events: Events,
     subject_id: Annotated[
-        str | None, Query(max_length=64, description="The job, key, project … they are about.")
+        str | None,
+        Query(pattern=ID_PATTERN, description="The job, key, project … that they are about."),
     ] = None,
     kind: Annotated[
         str | None, Query(pattern=KIND_PATTERN, description="As job.running, or job.* for all.")
@@ -41,7 +43,7 @@ async def list_events(
     return page([_event_out(row) for row in rows], ids=[row.id for row in rows], limit=limit)
 
 
-@public_router.get(
+@_public.get(
     "/checkpoint", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
 )
 async def read_checkpoint(request: Request) -> Response:
@@ -49,6 +51,11 @@ async def read_checkpoint(request: Request) -> Response:
     async with context_of(request).database.read(Scope.system()) as session:
         note = (await EventService(session).checkpoint()).note
     return Response(note, media_type="text/plain; charset=utf-8")
+
+
+router = APIRouter()
+router.include_router(_entries)
+router.include_router(_public)
 
 
 def _event_out(row: LogEntry) -> EventOut:

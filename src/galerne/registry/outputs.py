@@ -75,7 +75,7 @@ class OutputRegistrar:
 
 
 def _licence_of(inputs: Sequence[dict[str, Any]]) -> str:
-    """What is derived carries the terms of everything it came from."""
+    """Join the inputs' licences: what is derived carries the terms of everything it came from."""
     licences = sorted({given["licence"] for given in inputs})
     compound = [f"({text})" if " " in text and len(licences) > 1 else text for text in licences]
     return " AND ".join(compound) or UNKNOWN_LICENCE

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from galerne.iam.projects.models import Project
 from galerne.sovereignty.labels import Label
 
 
@@ -12,3 +13,7 @@ class Owner:
     organization_id: str
     project_id: str
     label: Label  # What is registered here carries the intersection with this.
+
+
+def owner_of(project: Project) -> Owner:
+    return Owner(project.organization_id, project.id, project.label_value())

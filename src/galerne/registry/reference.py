@@ -2,32 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
-
-from pydantic import Field
 
 from galerne.rest.errors import BadRequest
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
-_NAME = re.compile(NAME_PATTERN)
+_NAME = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")
 _VERSION = re.compile(r"^v?([1-9][0-9]{0,8})$")
-
-RegistryName = Annotated[
-    str,
-    Field(
-        pattern=NAME_PATTERN,
-        max_length=63,
-        description="Lower-case letters, digits, dots, dashes and underscores.",
-    ),
-]
-Licence = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=200,
-        description="An SPDX expression, as Apache-2.0, or words that name the terms.",
-    ),
-]
 
 
 class ReferenceInvalid(BadRequest):

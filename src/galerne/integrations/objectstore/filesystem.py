@@ -65,11 +65,9 @@ class FileObjectStore:
             return None
 
     async def open(self, sha256: str) -> AsyncIterator[bytes]:
-        try:
-            file = await asyncio.to_thread(self.local_path(sha256).open, "rb")
-        except FileNotFoundError:
-            raise _missing(sha256) from None
-        return _read(file)
+        if await self.size_bytes(sha256) is None:
+            raise _missing(sha256)
+        return _read(self.local_path(sha256))
 
     async def materialize(
         self, sha256: str, destination: Path, *, executable: bool = False, link: bool = False
@@ -207,8 +205,9 @@ async def _buffered(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     yield bytes(buffer)
 
 
-async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
-    with file:
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    # Opened with the first chunk: a reader that never asks for one leaves nothing open.
+    with await asyncio.to_thread(path.open, "rb") as file:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk
 

@@ -25,3 +25,9 @@ class ManifestInvalid(BadRequest):
     """The list of files cannot be a directory."""
 
     code = "manifest_invalid"
+
+
+class UploadCutOff(BadRequest):
+    """The content did not arrive to its end. Nothing was kept."""
+
+    code = "upload_cut_off"

@@ -1,6 +1,6 @@
 """Table of datasets. A version never changes; new content is a new version."""
 
-from sqlalchemy import String, UniqueConstraint
+from sqlalchemy import BigInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.db.base import ID_LENGTH, ProjectRecord
@@ -21,6 +21,7 @@ class Dataset(ProjectRecord):
     name: Mapped[str] = mapped_column(String(63))
     version: Mapped[int] = mapped_column()
     artifact_id: Mapped[str] = mapped_column(String(ID_LENGTH), index=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     licence: Mapped[str] = mapped_column(String(200))
     label: Mapped[JsonObject] = mapped_column(Json)  # Given ∩ the project's.
     source: Mapped[JsonObject] = mapped_column(Json)  # Where it came from, in the giver's words.

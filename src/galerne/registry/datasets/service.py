@@ -11,6 +11,7 @@ from galerne.events.emit import emit
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 from galerne.registry.artifacts.manifest import Manifest
+from galerne.registry.artifacts.models import Artifact
 from galerne.registry.artifacts.service import ArtifactService
 from galerne.registry.datasets.errors import DatasetBusy, DatasetNotFound
 from galerne.registry.datasets.models import Dataset
@@ -69,9 +70,9 @@ class DatasetService:
             known = await self._datasets.by_source(owner.project_id, registration.source_id)
             if known is not None:
                 return known
-        await self._artifacts.get(registration.artifact_id, project_id=owner.project_id)
+        artifact = await self._artifacts.get(registration.artifact_id, project_id=owner.project_id)
         label = derived(registration.label, owner.label)
-        dataset = await self._insert(registration, owner=owner, label=label)
+        dataset = await self._insert(registration, artifact, owner=owner, label=label)
         emit(
             self._session,
             "dataset.registered",
@@ -133,7 +134,7 @@ class DatasetService:
         )
 
     async def _insert(
-        self, registration: DatasetRegistration, *, owner: Owner, label: Label
+        self, registration: DatasetRegistration, artifact: Artifact, *, owner: Owner, label: Label
     ) -> Dataset:
         for _ in range(ATTEMPTS_MAX):
             version = 1 + await self._datasets.version_max(owner.project_id, registration.name)
@@ -144,7 +145,8 @@ class DatasetService:
                 project_id=owner.project_id,
                 name=registration.name,
                 version=version,
-                artifact_id=registration.artifact_id,
+                artifact_id=artifact.id,
+                size_bytes=artifact.size_bytes,
                 licence=registration.licence,
                 label=label.as_json(),
                 source=dict(registration.source),

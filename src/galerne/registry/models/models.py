@@ -38,6 +38,7 @@ class RegisteredModel(ProjectRecord):
     name: Mapped[str] = mapped_column(String(63))
     version: Mapped[int] = mapped_column()
     artifact_id: Mapped[str] = mapped_column(String(ID_LENGTH), index=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[ModelFormat] = mapped_column(_FORMAT)
     licence: Mapped[str] = mapped_column(String(200))
     label: Mapped[JsonObject] = mapped_column(Json)  # The project's ∩ every input's.

@@ -13,6 +13,7 @@ from galerne.integrations.objectstore.trees import Trees
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 from galerne.registry.artifacts.manifest import Manifest
+from galerne.registry.artifacts.models import Artifact
 from galerne.registry.artifacts.service import ArtifactService
 from galerne.registry.datasets.errors import DatasetNotFound
 from galerne.registry.datasets.service import DatasetService
@@ -120,7 +121,9 @@ class ModelService:
         found = registration.format or detect_format(Manifest.from_json(artifact.manifest))
         inputs = [await self._label_of(item, owner) for item in registration.lineage]
         label = derived(owner.label, registration.label, inputs=inputs)
-        model = await self._insert(registration, owner=owner, label=label, model_format=found)
+        model = await self._insert(
+            registration, artifact, owner=owner, label=label, model_format=found
+        )
         self._emit(model, actor=actor)
         return model
 
@@ -237,6 +240,7 @@ class ModelService:
     async def _insert(
         self,
         registration: ModelRegistration,
+        artifact: Artifact,
         *,
         owner: Owner,
         label: Label,
@@ -251,7 +255,8 @@ class ModelService:
                 project_id=owner.project_id,
                 name=registration.name,
                 version=version,
-                artifact_id=registration.artifact_id,
+                artifact_id=artifact.id,
+                size_bytes=artifact.size_bytes,
                 format=model_format,
                 licence=registration.licence,
                 label=label.as_json(),
