@@ -1,7 +1,7 @@
 """Which platform, with which key: contexts in a file of the user's, overridden by the environment.
 
-Order: arguments, then GALERNE_URL, GALERNE_API_KEY, GALERNE_PROJECT and GALERNE_GATEWAY_URL, then the chosen context of
-`~/.config/galerne/config.toml`, then the context that `galerne up` left in its data directory.
+Order: arguments, then GALERNE_URL, GALERNE_API_KEY, GALERNE_PROJECT and GALERNE_GATEWAY_URL, then the
+chosen context of `~/.config/galerne/config.toml`, then what `galerne up` left in its data directory.
 A key is only ever sent to the address it was stored with: another address needs another key.
 """
 

@@ -227,7 +227,10 @@ def _request(
         headers["content-type"] = "application/octet-stream"
     timeout = http.timeout
     if call.wait_seconds:
-        timeout = httpx2.Timeout(timeout, read=(timeout.read or 0) + call.wait_seconds)
+        patience = (timeout.read or 0) + call.wait_seconds
+        timeout = httpx2.Timeout(
+            connect=timeout.connect, read=patience, write=timeout.write, pool=timeout.pool
+        )
     return http.build_request(
         call.method,
         API_ROOT + call.path,

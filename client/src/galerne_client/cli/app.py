@@ -163,7 +163,7 @@ def build_app() -> App:
 
 
 def _nested(name: str, text: str, entries: list[Entry], *, group: Group) -> App:
-    nested = App(name=name, help=text, group=group)
+    nested = App(name=name, help=text, group=group, group_commands=Group("Commands"))
     for each, home, help_ in entries:
         nested.command(_COMMANDS + home, name=each, help=help_)
     return nested

@@ -8,6 +8,7 @@ from galerne_client.cli.training_progress import TrainingBar, parse_point
 from galerne_client.cli.units import age
 from galerne_client.client import Galerne
 from galerne_client.models import DeploymentDetail, JobDetail
+from galerne_client.resources.following import JOB_ENDED
 from galerne_client.resources.workloads import LogChunk
 
 LINE_CHARACTERS_MAX = 100_000
@@ -92,6 +93,8 @@ def _announce_job(job: JobDetail, before: JobDetail | None, terminal: Terminal) 
         job.detail,
     ):
         return
+    if job.state in JOB_ENDED:
+        return  # `conclude_job` says so, with how long it took.
     words = [f"{plain(job.name)}: {state_text(job.state)}"]
     if job.attempt > 1:
         words.append(f"(attempt {job.attempt})")

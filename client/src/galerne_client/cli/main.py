@@ -43,12 +43,11 @@ def _dispatch(argv: list[str]) -> int:
             argv, exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as error:
-        words = [word for word in argv if not word.startswith("-")][:2]
         raise CommandError(
-            " ".join(str(error).split()),
+            " ".join(str(error).split()).rstrip("."),
             exit_code=ExitCode.USAGE,
             code="usage",
-            hint=f"see `galerne {' '.join(words[:1])} --help`".replace("  ", " "),
+            hint=f"see `{' '.join(['galerne', *(error.command_chain or ())])} --help`",
         ) from error
     return result if isinstance(result, int) else ExitCode.OK
 

@@ -22,7 +22,8 @@ def euro(nano: int) -> str:
         decimals = min(9, max(2, 9 - len(str(nano)) + SIGNIFICANT_DIGITS))
     step = 10 ** (9 - decimals)
     whole, fraction = divmod((nano + step // 2) // step, 10**decimals)
-    return f"{sign}{whole:,}.{fraction:0{decimals}d} €"
+    digits = f"{fraction:0{decimals}d}"
+    return f"{sign}{whole:,}.{digits[:2]}{digits[2:].rstrip('0')} €"
 
 
 def energy(watt_hours: float, method: str | None = None) -> str:

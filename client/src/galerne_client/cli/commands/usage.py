@@ -1,5 +1,6 @@
 """`galerne usage` and `galerne prices`: what was used, what energy it took, what it costs."""
 
+from collections.abc import Callable
 from typing import Annotated, get_args
 
 from cyclopts import Parameter
@@ -14,6 +15,8 @@ from galerne_client.models import GroupBy, UsageGroup, UsageSummary, UsageTotals
 
 NAMES_MAX = 500
 MICRO = 1_000_000
+NAME_WIDTH_MIN = 12
+Cell = Callable[[UsageTotals | UsageGroup], str]
 GROUPS = ", ".join(get_args(GroupBy))
 
 
@@ -49,33 +52,47 @@ def _names(galerne: Galerne, summary: UsageSummary) -> dict[str, str]:
 
 
 def _table(summary: UsageSummary, names: dict[str, str]) -> Table:
-    figures = ("tokens in", "tokens out", "CPU", "GPU", "energy", "carbon", "cost")
-    table = new_table(summary.group_by, *figures, right=figures)
+    columns = _columns(summary.totals)
+    figures = [title for title, _ in columns]
+    table = new_table(summary.group_by, *figures, right=tuple(figures))
+    table.columns[0].min_width = NAME_WIDTH_MIN
+    table.columns[figures.index("energy") + 1].no_wrap = False
     for group in summary.groups:
-        table.add_row(plain(_title(group, names)), *_figures(group))
+        cells = [cell(group) for _, cell in columns]
+        table.add_row(plain(names.get(group.key or "", group.key or "-")), *cells)
     if summary.others_count:
-        table.add_row(f"{count(summary.others_count)} others", *_figures(summary.others))
+        title = f"{count(summary.others_count)} others"
+        table.add_row(title, *[cell(summary.others) for _, cell in columns])
     table.add_section()
-    table.add_row("total", *_figures(summary.totals), style="bold")
+    table.add_row("total", *[cell(summary.totals) for _, cell in columns], style="bold")
     return table
 
 
-def _title(group: UsageGroup, names: dict[str, str]) -> str:
-    return names.get(group.key or "", group.key or "-")
-
-
-def _figures(sums: UsageTotals | UsageGroup) -> list[str]:
-    methods = "+".join(sums.energy_methods) or None
-    watt_hours = sums.energy_microwatt_hours / MICRO
-    return [
-        count(sums.tokens_input) if sums.tokens_input else "-",
-        count(sums.tokens_output) if sums.tokens_output else "-",
-        duration(sums.cpu_milliseconds / 1000) if sums.cpu_milliseconds else "-",
-        duration(sums.accelerator_milliseconds / 1000) if sums.accelerator_milliseconds else "-",
-        energy(watt_hours, methods) if watt_hours else "-",
-        carbon(sums.carbon_micrograms / MICRO) if sums.carbon_micrograms else "-",
-        euro(sums.cost.amount_nano),
+def _columns(totals: UsageTotals) -> list[tuple[str, Cell]]:
+    """Choose the columns; accelerators have one where any was used."""
+    columns: list[tuple[str, Cell]] = [
+        ("tokens in", lambda sums: _or_dash(sums.tokens_input, count)),
+        ("tokens out", lambda sums: _or_dash(sums.tokens_output, count)),
+        ("CPU", lambda sums: _or_dash(sums.cpu_milliseconds, _milliseconds)),
+        ("GPU", lambda sums: _or_dash(sums.accelerator_milliseconds, _milliseconds)),
+        ("energy", _energy),
+        ("carbon", lambda sums: _or_dash(sums.carbon_micrograms, lambda n: carbon(n / MICRO))),
+        ("cost", lambda sums: euro(sums.cost.amount_nano)),
     ]
+    return columns if totals.accelerator_milliseconds else [c for c in columns if c[0] != "GPU"]
+
+
+def _or_dash(value: int, spelled: Callable[[int], str]) -> str:
+    return spelled(value) if value else "-"
+
+
+def _milliseconds(value: int) -> str:
+    return duration(value / 1000)
+
+
+def _energy(sums: UsageTotals | UsageGroup) -> str:
+    methods = "+".join(sums.energy_methods) or None
+    return _or_dash(sums.energy_microwatt_hours, lambda n: energy(n / MICRO, methods))
 
 
 def prices(*, json: Json = False, target: Platform = PLATFORM) -> int:
