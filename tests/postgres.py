@@ -91,6 +91,15 @@ class PostgresServer:
         finally:
             await admin.close()
 
+    async def create_empty(self) -> str:
+        """Create a database without any table; return its URL."""
+        self._databases += 1
+        name = f"empty_{self._databases}"
+        admin = await self._connect()
+        await admin.execute(f"CREATE DATABASE {name} OWNER {ROLE}")
+        await admin.close()
+        return self.url(name)
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown.
         self._process.wait(STOP_SECONDS_MAX)

@@ -14,6 +14,7 @@ from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateTableOp, UpgradeOps
+from alembic.util import DispatchPriority
 from sqlalchemy import Connection, MetaData, Table, text
 
 from galerne.db.base import Base, ProjectRecord, TenantRecord
@@ -73,17 +74,12 @@ def _allows(setting: str, column: str) -> str:
     return f"current_setting('{setting}', true) IN ('*', {column})"
 
 
-@Operations.register_operation("enable_row_security")
 class EnableRowSecurity(MigrateOperation):
-    """`op.enable_row_security("jobs", by_project=True)`; does nothing on SQLite."""
+    """Puts a table under its policy. Does nothing on SQLite."""
 
     def __init__(self, table: str, *, by_project: bool) -> None:
         self.table = table
         self.by_project = by_project
-
-    @classmethod
-    def enable_row_security(cls, operations: Operations, table: str, *, by_project: bool) -> None:
-        operations.invoke(cls(table, by_project=by_project))
 
     def reverse(self) -> "DisableRowSecurity":
         return DisableRowSecurity(self.table, by_project=self.by_project)
@@ -92,17 +88,12 @@ class EnableRowSecurity(MigrateOperation):
         return ("enable_row_security", self.table)
 
 
-@Operations.register_operation("disable_row_security")
 class DisableRowSecurity(MigrateOperation):
-    """`op.disable_row_security("jobs")`; does nothing on SQLite."""
+    """Takes a table's policy away. Does nothing on SQLite."""
 
     def __init__(self, table: str, *, by_project: bool = False) -> None:
         self.table = table
         self.by_project = by_project
-
-    @classmethod
-    def disable_row_security(cls, operations: Operations, table: str) -> None:
-        operations.invoke(cls(table))
 
     def reverse(self) -> EnableRowSecurity:
         return EnableRowSecurity(self.table, by_project=self.by_project)
@@ -125,16 +116,16 @@ def _disable(operations: Operations, operation: DisableRowSecurity) -> None:
 @renderers.dispatch_for(EnableRowSecurity)
 def _render_enable(context: AutogenContext, operation: EnableRowSecurity) -> str:
     del context
-    return f"op.enable_row_security({operation.table!r}, by_project={operation.by_project})"
+    return f"op.invoke(EnableRowSecurity({operation.table!r}, by_project={operation.by_project}))"
 
 
 @renderers.dispatch_for(DisableRowSecurity)
 def _render_disable(context: AutogenContext, operation: DisableRowSecurity) -> str:
     del context
-    return f"op.disable_row_security({operation.table!r})"
+    return f"op.invoke(DisableRowSecurity({operation.table!r}))"
 
 
-@comparators.dispatch_for("schema")
+@comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare(context: AutogenContext, upgrade: UpgradeOps, schemas: object) -> None:
     del schemas
     metadata, connection = context.metadata, context.connection

@@ -7,12 +7,13 @@ that went round the ORM finds nothing either.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Insert, Update, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
@@ -24,6 +25,8 @@ SQLITE_BUSY_TIMEOUT_MILLISECONDS = 15_000
 _SCOPE = "galerne.scope"
 _ON_COMMIT = "galerne.on_commit"
 _EVERYTHING = "*"
+# As SQLAlchemy names the values of a column: once, or for each row of a multi-row VALUES.
+_ORGANIZATION_VALUE = re.compile(r"organization_id(_m\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,8 @@ def _filter_by_tenant(state: ORMExecuteState) -> None:
     scope: Scope = state.session.info[_SCOPE]
     if scope.organization_id is not None:
         organization_id = scope.organization_id
+        if state.is_insert or state.is_update:
+            _refuse_foreign_values(state, organization_id)
         state.statement = state.statement.options(
             with_loader_criteria(
                 TenantRecord,
@@ -199,6 +204,24 @@ def _filter_by_tenant(state: ORMExecuteState) -> None:
                 include_aliases=True,
             )
         )
+
+
+def _refuse_foreign_values(state: ORMExecuteState, organization_id: str) -> None:
+    """Check what a bulk statement would write: the filter binds the rows it finds, not its values."""
+    mapper = state.bind_mapper
+    if mapper is None or not issubclass(mapper.class_, TenantRecord):
+        return
+    if not state.parameters:
+        assert isinstance(state.statement, Insert | Update)
+        compiled = state.statement.compile(dialect=state.session.get_bind(mapper).dialect)
+        values = {v for k, v in compiled.params.items() if _ORGANIZATION_VALUE.fullmatch(k)}
+    elif state.is_insert:
+        rows = [state.parameters] if isinstance(state.parameters, Mapping) else state.parameters
+        values = {row.get("organization_id") for row in rows}
+    else:
+        raise TenancyError("an update by primary keys goes round the filter; update by a condition")
+    if values - {organization_id}:
+        raise TenancyError(f"values of another organization for {mapper.class_.__name__}")
 
 
 @event.listens_for(ScopedSession, "before_flush")

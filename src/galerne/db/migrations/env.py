@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import Connection, text
+from sqlalchemy import JSON, Connection, inspect, text
 
 from galerne.db import row_security
 from galerne.db.session import Database
@@ -21,6 +21,8 @@ def _render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[Fals
     del autogen
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, JSON):
+        return "JSON"  # Defined by the template.
     return False
 
 
@@ -28,7 +30,8 @@ def _migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=load_tables(),
-        render_as_batch=connection.dialect.name == "sqlite",
+        # SQLite changes a table by copying it, which Alembic calls a batch; new tables need none.
+        render_as_batch=inspect(connection).get_table_names() not in ([], ["alembic_version"]),
         transactional_ddl=True,
         compare_type=True,
         render_item=_render,
@@ -51,12 +54,12 @@ async def _run() -> None:
     assert url, "say which database: alembic -x url=… , or galerne.db.migrate"
     database = Database(url)
     try:
-        async with database.engine.connect() as connection:
-            await connection.execution_options(galerne_write=True)
+        writer = database.engine.execution_options(galerne_write=True)
+        async with writer.begin() as connection:
             await connection.run_sync(_migrate)
     finally:
         await database.close()
 
 
-assert row_security.POLICY  # Imported for the operations that it registers.
+assert row_security.POLICY  # Imported for the comparator that it registers.
 asyncio.run(_run())

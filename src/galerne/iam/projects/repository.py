@@ -18,3 +18,6 @@ class ProjectRepository(Repository[Project]):
     async def first(self, count: int) -> Sequence[Project]:
         """Return up to `count` projects, oldest first."""
         return (await self.session.scalars(self._select().order_by(Project.id).limit(count))).all()
+
+    async def all(self) -> Sequence[Project]:
+        return (await self.session.scalars(self._select())).all()

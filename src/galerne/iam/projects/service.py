@@ -54,6 +54,10 @@ class ProjectService:
         found = await self._projects.get(project_id)
         return _visible(subject, found)
 
+    async def all_projects(self) -> Sequence[Project]:
+        """Return every project that the session sees; for the gateway's snapshot, of all tenants."""
+        return await self._projects.all()
+
     async def resolve(self, subject: Subject, reference: str | None) -> Project:
         """Find a project by id or name; without a reference the key's own, or the only one there is."""
         if reference is None:
