@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from galerne.gateway.scan import JsonError, Member, render, scan_object
 
 _DONE = b"data: [DONE]\n\n"
+_WHOLE = b"}\n\n"  # How an event ends that is not cut short; anything else is parsed to be sure.
 _EMPTY_EVENTS = re.compile(rb"\n{3,}")
 # Inside a JSON string these quotes would be escaped, so text of a model cannot look like a marker.
 _MARKERS = (b'"usage"', b'"finish_reason":"', b'"finish_reason": "', b"[DONE]", b'"error"')
@@ -100,9 +101,10 @@ class StreamRewriter:
     def _events(self, block: bytes) -> bytes:
         if self.done:
             return b""
-        if self._first or _marked(block):
+        events = block.count(b"\n\ndata:") + block.startswith(b"data:")
+        if self._first or _marked(block) or block.count(_WHOLE) < events:
             return b"".join([self._event(event + b"\n\n") for event in block.split(b"\n\n")[:-1]])
-        self.text_events += block.count(b"\n\ndata:") + block.startswith(b"data:")
+        self.text_events += events
         return block.replace(self._needle, self._replacement) if self._needle else block
 
     def _event(self, event: bytes) -> bytes:
@@ -112,7 +114,7 @@ class StreamRewriter:
             if self._first and not event.startswith((b":", b"event:", b"id:", b"retry:")):
                 raise StreamError("the answer is not a stream of events")
             return event.replace(self._needle, self._replacement) if self._needle else event
-        if not self._first and not _marked(event):
+        if not self._first and not _marked(event) and event.endswith(_WHOLE):
             self.text_events += 1
             return event.replace(self._needle, self._replacement) if self._needle else event
         data = event[5:].strip()
