@@ -79,6 +79,16 @@ class UsageRepository(Repository[UsageRecord]):
         )
         await self.session.execute(statement, list(rows))
 
+    async def latest_end(self, meter: str) -> datetime | None:
+        """Return when the last window of this meter ended."""
+        statement = (
+            select(UsageRecord.ended_at)
+            .where(UsageRecord.meter == meter)
+            .order_by(UsageRecord.ended_at.desc())
+            .limit(1)
+        )
+        return await self.session.scalar(statement)
+
     async def refusals(self, *, limit: int) -> Sequence[UsageRefusal]:
         statement = select(UsageRefusal).order_by(UsageRefusal.id.desc()).limit(limit)
         return (await self.session.scalars(statement)).all()

@@ -59,6 +59,10 @@ class UsageService:
     ) -> Sequence[UsageRecord]:
         return await self._usage.page(*wanted.conditions(), limit=limit, before=before)
 
+    async def recorded_until(self, meter: str) -> datetime | None:
+        """Return when the last recorded window of this meter ended; None where there is none."""
+        return await self._usage.latest_end(meter)
+
     async def refusals(self, *, limit: int) -> Sequence[UsageRefusal]:
         """Return the latest refused records, newest first."""
         return await self._usage.refusals(limit=limit)
