@@ -45,8 +45,8 @@ _FoundT = TypeVar("_FoundT")
 _ANYWHERE = "anywhere"
 _PLACED_STATES = frozenset({"running", "ready", "finishing", "succeeded"})
 _ED25519 = b"\x01"
-_SIZE = re.compile(r"^(?:0|[1-9][0-9]{0,17})$")
-_SIGNATURE_LINE = re.compile(r"^\N{EM DASH} ([^\s+]+) ([A-Za-z0-9+/=]+)$")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
+_SIGNATURE_LINE = re.compile(r"\N{EM DASH} ([^\s+]+) ([A-Za-z0-9+/=]+)")
 _LEAF_KEYS: Mapping[str, type | tuple[type, ...]] = {
     "id": str,
     "at": str,
@@ -287,7 +287,7 @@ def _signed_checkpoint(bundle: _Bundle) -> _Checkpoint:
     if not separator or not signatures.endswith("\n"):
         raise _ProofError("the checkpoint has no signature")
     for line in signatures[:-1].split("\n"):
-        match = _SIGNATURE_LINE.match(line)
+        match = _SIGNATURE_LINE.fullmatch(line)
         if match is None:
             raise _ProofError("the checkpoint has a line that is no signature")
         blob = _base64(match[2], "the signature")
@@ -300,7 +300,7 @@ def _signed_checkpoint(bundle: _Bundle) -> _Checkpoint:
 
 def _read_checkpoint(text: str, name: str) -> _Checkpoint:
     lines = text.split("\n")
-    if len(lines) != 3 or lines[0] != name or not _SIZE.match(lines[1]):
+    if len(lines) != 3 or lines[0] != name or not _SIZE.fullmatch(lines[1]):
         raise _ProofError(f"the checkpoint does not state the size and root of {name!r}")
     root = _base64(lines[2], "the checkpoint's root")
     return _Checkpoint(int(lines[1]), root)

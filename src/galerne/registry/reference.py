@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from galerne.rest.errors import BadRequest
 
-_NAME = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")
-_VERSION = re.compile(r"^v?([1-9][0-9]{0,8})$")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_VERSION = re.compile(r"v?([1-9][0-9]{0,8})")
 
 
 class ReferenceInvalid(BadRequest):
@@ -26,8 +26,8 @@ class Reference:
     def parse(cls, text: str) -> "Reference":
         """Read `name` or `name:version`. Raises `ReferenceInvalid`."""
         name, separator, version = text.partition(":")
-        match = _VERSION.match(version) if separator else None
-        if not _NAME.match(name) or (separator and match is None):
+        match = _VERSION.fullmatch(version) if separator else None
+        if not _NAME.fullmatch(name) or (separator and match is None):
             raise ReferenceInvalid(
                 f"{text[:100]!r} is not a reference to a dataset or model",
                 hint="write it as name or name:version, for example europarl:2",

@@ -28,7 +28,7 @@ from galerne.integrations.objectstore.errors import (
     StorageFull,
 )
 
-_DIGEST = re.compile(r"^[0-9a-f]{64}$")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP})
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -76,7 +76,7 @@ class FileObjectStore:
         await asyncio.to_thread(self._materialize, sha256, destination, executable, link)
 
     def local_path(self, sha256: str) -> Path:
-        if not _DIGEST.match(sha256):
+        if not _DIGEST.fullmatch(sha256):
             raise ObjectMissing("that is no SHA-256 digest", hint="64 lower-case hex digits")
         return self._objects / sha256[:2] / sha256
 

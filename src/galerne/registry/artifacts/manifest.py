@@ -21,7 +21,7 @@ from galerne.registry.artifacts.errors import ManifestInvalid
 PATH_LENGTH_MAX = 1_000
 PART_BYTES_MAX = 255
 SIZE_BYTES_MAX = 2**50
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -79,7 +79,7 @@ class Manifest:
 
 def _check_file(file: StoredFile) -> None:
     problem = _path_problem(file.path)
-    if problem is None and not _SHA256.match(file.sha256):
+    if problem is None and not _SHA256.fullmatch(file.sha256):
         problem = "its sha256 is not 64 lower-case hexadecimal digits"
     if problem is None and not 0 <= file.size_bytes <= SIZE_BYTES_MAX:
         problem = "its size is out of range"
