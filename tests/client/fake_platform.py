@@ -331,7 +331,7 @@ def artifact_of(number: int, files: list[dict[str, Any]]) -> models.Artifact:
         {
             "id": id_of("art", number),
             "project_id": id_of("prj", 1),
-            "files": files,
+            "files": [{"executable": False, **file} for file in files],
             "size_bytes": sum(file["size_bytes"] for file in files),
             "digest": "0" * 64,
             "created_at": NOON,
@@ -453,7 +453,7 @@ def created_key(name: str) -> models.ApiKeyCreated:
 
 
 def summary() -> models.UsageSummary:
-    sums = {
+    sums: dict[str, Any] = {
         "records": 3,
         "requests": 1,
         "tokens_input": 12,
@@ -472,6 +472,7 @@ def summary() -> models.UsageSummary:
     }
     return models.UsageSummary.model_validate(
         {
+            "as_of": NOON,
             "group_by": "workload",
             "project_id": None,
             "since": None,

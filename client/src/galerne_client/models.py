@@ -6,7 +6,7 @@ Regenerate with `python scripts/generate_client_models.py`.
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from galerne_client.base import ApiModel
 
@@ -74,27 +74,8 @@ class ApiKey(ApiModel):
     scopes: list[str]
 
 
-class File(ApiModel):
-    """The API's File."""
-
-    path: str
-    sha256: str
-    size_bytes: int
-
-
-class Artifact(ApiModel):
-    """The API's Artifact."""
-
-    created_at: datetime
-    digest: str
-    files: list[File]
-    id: str
-    project_id: str
-    size_bytes: int
-
-
-class UploadedFile(ApiModel):
-    """A file of the workload, sent as a blob before."""
+class FileIn(ApiModel):
+    """A file of an artifact, whose content was sent as a blob before."""
 
     executable: bool = False
     path: str
@@ -103,10 +84,30 @@ class UploadedFile(ApiModel):
 
 
 class ArtifactCreate(ApiModel):
-    """The API's ArtifactCreate."""
+    """A directory to keep."""
 
-    files: list[UploadedFile]
+    files: list[FileIn]
     project: str | None = None
+
+
+class File(ApiModel):
+    """A file of an artifact."""
+
+    executable: bool
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Artifact(ApiModel):
+    """A directory of files that never changes."""
+
+    created_at: datetime
+    digest: str
+    files: list[File]
+    id: str
+    project_id: str
+    size_bytes: int
 
 
 class Attempt(ApiModel):
@@ -128,6 +129,13 @@ class Attempt(ApiModel):
     started_at: datetime | None
 
 
+class Blob(ApiModel):
+    """Content that this organization has sent."""
+
+    sha256: str
+    size_bytes: int
+
+
 class Capacity(ApiModel):
     """An amount of what nodes have."""
 
@@ -135,22 +143,6 @@ class Capacity(ApiModel):
     cpu_millis: int
     disk_bytes: int
     memory_bytes: int
-
-
-class Dataset(ApiModel):
-    """The API's Dataset."""
-
-    artifact_id: str
-    created_at: datetime
-    description: str
-    id: str
-    label: dict[str, Any]
-    licence: str
-    name: str
-    project_id: str
-    size_bytes: int
-    source: dict[str, Any]
-    version: int
 
 
 class LabelIn(ApiModel):
@@ -162,7 +154,7 @@ class LabelIn(ApiModel):
 
 
 class DatasetCreate(ApiModel):
-    """The API's DatasetCreate."""
+    """A new version of a dataset. Whoever gives it must know its licence."""
 
     artifact_id: str
     description: str = ""
@@ -171,6 +163,42 @@ class DatasetCreate(ApiModel):
     name: str
     project: str | None = None
     source: dict[str, Any] = Field(default_factory=dict)
+
+
+class Label(ApiModel):
+    """A label, spelt by countries."""
+
+    certifications: list[str]
+    operator_not_subject_to: list[str]
+    residency: list[str]
+
+
+class Dataset(ApiModel):
+    """One version of a dataset."""
+
+    artifact_id: str
+    created_at: datetime
+    description: str
+    id: str
+    label: Label
+    licence: str
+    name: str
+    project_id: str
+    size_bytes: int
+    source: dict[str, Any]
+    version: int
+
+
+class DecisionSummary(ApiModel):
+    """One decision about a flow."""
+
+    at: str
+    country: str | None
+    kind: str
+    leaf_index: int
+    reason: str
+    site: str | None
+    verdict: Literal["allowed", "refused"]
 
 
 class ResourcesSpec(ApiModel):
@@ -289,30 +317,93 @@ class Deployment(ApiModel):
 
 
 class Event(ApiModel):
-    """The API's Event."""
+    """One entry of the log."""
 
     actor: str
     at: datetime
     data: dict[str, Any]
     id: str
     kind: str
+    leaf_index: int | None
+    meaning: str | None
+    organization_id: str
     project_id: str | None
     subject_id: str
 
 
-class FleetImport(ApiModel):
-    """The API's FleetImport."""
+class NodeStated(ApiModel):
+    """One node of a rack."""
 
-    fleet: dict[str, Any]
+    accelerators: str | None = None
+    architecture: str = "x86_64"
+    cpu: float | str
+    cpu_model: str = ""
+    disk: str | int
+    memory: str | int
 
 
-class FleetImported(ApiModel):
-    """The API's FleetImported."""
+class RacksStated(ApiModel):
+    """`count` racks that are alike."""
 
-    accelerators: int
-    name: str
+    count: int
+    idle_power: str | int | None = None
+    name: str = "r"
+    node: NodeStated
     nodes: int
-    sites: int
+    nvlink_domain: bool = False
+    power: str | int | None = None
+
+
+class SiteStated(ApiModel):
+    """One site."""
+
+    certifications: list[str] = Field(default_factory=list)
+    country: str
+    grid_zone: str
+    jurisdictions: list[str] = Field(default_factory=list)
+    name: str
+    operator: str
+    operator_subject_to: list[str]
+    power_cap: str | int | None = None
+    pue: float | str = "1"
+    racks: list[RacksStated]
+
+
+class FleetFile(ApiModel):
+    """A simulated fleet."""
+
+    driver: Literal["fake"]
+    sites: list[SiteStated]
+
+
+class NodeCounts(ApiModel):
+    """What happened to the nodes of a site."""
+
+    changed: int
+    created: int
+    drained: int
+    unchanged: int
+
+
+class SiteImport(ApiModel):
+    """What importing did to one site."""
+
+    accelerators: dict[str, int]
+    change: Literal["created", "changed", "unchanged"]
+    id: str
+    name: str
+    nodes: NodeCounts
+    power_cap_watts: int | None
+    power_full_watts: int
+    power_idle_watts: int
+    racks: int
+
+
+class FleetImport(ApiModel):
+    """What importing a fleet file did."""
+
+    sites: list[SiteImport]
+    warnings: list[str]
 
 
 GroupBy = Literal["workload", "model", "meter", "project", "day"]
@@ -324,6 +415,15 @@ class InputSpec(ApiModel):
     dataset: str | None = None
     model: str | None = None
     name: str
+
+
+class UploadedFile(ApiModel):
+    """A file of the workload, sent as a blob before."""
+
+    executable: bool = False
+    path: str
+    sha256: str
+    size_bytes: int
 
 
 class OutputSpec(ApiModel):
@@ -434,19 +534,11 @@ class Job(ApiModel):
     wanted: Literal["run", "stop"]
 
 
-class Label(ApiModel):
-    """A label, spelt by countries."""
-
-    certifications: list[str]
-    operator_not_subject_to: list[str]
-    residency: list[str]
-
-
 class Lineage(ApiModel):
-    """The API's Lineage."""
+    """Something that the model came from."""
 
     id: str
-    kind: str
+    kind: Literal["dataset", "model", "job"]
     name: str
     version: int | None
 
@@ -480,20 +572,28 @@ class Member(ApiModel):
     role: Role
 
 
+ModelFormat = Literal["gguf", "safetensors"]
+
+
 class Model(ApiModel):
-    """The API's Model."""
+    """One version of a model: a project's own, or a public one of the operator's catalogue."""
 
     artifact_id: str | None
+    context_tokens: int | None
     created_at: datetime
-    format: str
+    description: str
+    format: ModelFormat
     id: str
     is_public: bool
-    label: dict[str, Any]
+    label: Label
     licence: str
     lineage: list[Lineage]
     metrics: dict[str, Any]
     name: str
-    version: int | None
+    project_id: str | None
+    size_bytes: int
+    source: dict[str, Any]
+    version: int
 
 
 class Money(ApiModel):
@@ -659,10 +759,49 @@ class Project(ApiModel):
     organization_id: str
 
 
-class ProofBundle(ApiModel):
-    """The API's ProofBundle."""
+class ProvenEntry(ApiModel):
+    """One entry of the log, and the hashes that lead from it to the checkpoint's root."""
 
-    model_config = ConfigDict(extra="allow")
+    inclusion: list[str]
+    leaf: str
+    leaf_index: int
+
+
+class SiteSummary(ApiModel):
+    """Where it was placed."""
+
+    country: str | None
+    name: str
+    operator: str | None
+
+
+class StateSummary(ApiModel):
+    """One change of state."""
+
+    at: str
+    kind: str
+    leaf_index: int
+
+
+class ProofSummary(ApiModel):
+    """What the entries say, for people. Follows from them; a verifier makes it again and compares."""
+
+    decisions: list[DecisionSummary]
+    entries_count: int
+    label: dict[str, Any] | None
+    sites: list[SiteSummary]
+    states: list[StateSummary]
+
+
+class Proof(ApiModel):
+    """Everything that is needed to verify it without us, but the trust in the key."""
+
+    checkpoint: str
+    entries: list[ProvenEntry]
+    format: Literal["galerne-residency-proof/1"]
+    subject_id: str
+    summary: ProofSummary
+    verifier_key: str
 
 
 class Site(ApiModel):
@@ -759,6 +898,7 @@ class UsageTotals(ApiModel):
 class UsageSummary(ApiModel):
     """The dearest groups, the sum of the `others`, and the totals of all."""
 
+    as_of: datetime
     group_by: GroupBy
     groups: list[UsageGroup]
     others: UsageTotals
@@ -797,9 +937,11 @@ __all__ = [
     "Artifact",
     "ArtifactCreate",
     "Attempt",
+    "Blob",
     "Capacity",
     "Dataset",
     "DatasetCreate",
+    "DecisionSummary",
     "Deployment",
     "DeploymentCreate",
     "DeploymentDetail",
@@ -807,8 +949,9 @@ __all__ = [
     "DeploymentState",
     "Event",
     "File",
+    "FileIn",
+    "FleetFile",
     "FleetImport",
-    "FleetImported",
     "GroupBy",
     "InputSpec",
     "Job",
@@ -823,8 +966,11 @@ __all__ = [
     "MemberChange",
     "MemberCreate",
     "Model",
+    "ModelFormat",
     "Money",
     "Node",
+    "NodeCounts",
+    "NodeStated",
     "Organization",
     "OrganizationCreate",
     "OrganizationCreated",
@@ -837,7 +983,10 @@ __all__ = [
     "Project",
     "ProjectChange",
     "ProjectCreate",
-    "ProofBundle",
+    "Proof",
+    "ProofSummary",
+    "ProvenEntry",
+    "RacksStated",
     "Reason",
     "Replica",
     "ReplicaState",
@@ -845,8 +994,12 @@ __all__ = [
     "RetrySpec",
     "Role",
     "Site",
+    "SiteImport",
+    "SiteStated",
+    "SiteSummary",
     "SiteVerdict",
     "Sites",
+    "StateSummary",
     "UploadedFile",
     "UsageGroup",
     "UsageRecord",

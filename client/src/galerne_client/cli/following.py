@@ -139,6 +139,9 @@ def conclude_deployment(deployment: DeploymentDetail, terminal: Terminal) -> Exi
     if deployment.state == "running":
         terminal.note(f'[cyan]hint[/]: galerne chat {plain(deployment.name)} "…"')
         return ExitCode.OK
+    if deployment.state == "stopped" and deployment.wanted == "stop":
+        terminal.note(f"{plain(deployment.name)}: {state_text(deployment.state)}")
+        return ExitCode.OK
     if deployment.reason:
         terminal.note(f"{plain(deployment.reason.message)} ({plain(deployment.reason.code)})")
         terminal.note(f"[cyan]hint[/]: {plain(deployment.reason.hint)}")

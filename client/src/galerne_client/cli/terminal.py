@@ -81,15 +81,16 @@ class Terminal:
 
     def error(self, error: GalerneError) -> None:
         """Say what went wrong in one line, and in another what would help."""
-        self.err.print(
-            f"[red]error[/]: {plain(error.message)} ({plain(error.code)})", soft_wrap=True
-        )
-        if isinstance(error, ApiError):
-            for wrong in error.errors[1:]:
-                at, message = plain(str(wrong.get("at", "?"))), plain(str(wrong.get("message", "")))
-                self.err.print(f"       {at}: {message}", soft_wrap=True)
-        if error.hint:
-            self.err.print(f"[cyan]hint[/]: {plain(error.hint)}", soft_wrap=True)
+        message, hint = error.message, error.hint
+        wrong = error.errors if isinstance(error, ApiError) else []
+        if wrong:
+            # A file's own words: the user wrote `colour`, not `body.spec.colour`.
+            message, hint = _field(wrong[0]), _field_hint(wrong[0])
+        self.err.print(f"[red]error[/]: {plain(message)} ({plain(error.code)})", soft_wrap=True)
+        for each in wrong[1:]:
+            self.err.print(f"       {plain(_field(each))}", soft_wrap=True)
+        if hint:
+            self.err.print(f"[cyan]hint[/]: {plain(hint)}", soft_wrap=True)
 
     def confirm(self, question: str, *, assume_yes: bool) -> bool:
         """Ask before something is done. Without a person to ask, `--yes` must have been given."""
@@ -104,6 +105,16 @@ class Terminal:
             )
         answer = self.err.input(f"{question} [y/N] ")
         return answer.strip().lower() in {"y", "yes", "o", "oui", "j", "ja", "s", "si"}
+
+
+def _field(wrong: Mapping[str, Any]) -> str:
+    at = str(wrong.get("at", "")).removeprefix("body.").removeprefix("spec.")
+    return f"{at}: {wrong.get('message', '')}"
+
+
+def _field_hint(wrong: Mapping[str, Any]) -> str:
+    is_unknown = "Extra inputs" in str(wrong.get("message"))
+    return "this key is not known: check its spelling" if is_unknown else "correct this value"
 
 
 def _console(environ: Mapping[str, str], *, is_error: bool) -> Console:

@@ -29,38 +29,60 @@ def euro(nano: int) -> str:
 def energy(watt_hours: float, method: str | None = None) -> str:
     """Spell energy with its method.
 
-    >>> energy(0.4213, "estimated"), energy(1250)
-    ('0.42 Wh (estimated)', '1.25 kWh')
+    >>> energy(0.4213, "estimated"), energy(1250), energy(0.000036)
+    ('0.42 Wh (estimated)', '1.25 kWh', '36 µWh')
     """
-    for unit, size in (("GWh", 1e9), ("MWh", 1e6), ("kWh", 1e3)):
-        if watt_hours >= size:
-            text = f"{watt_hours / size:.2f} {unit}"
-            break
-    else:
-        text = f"{figure(watt_hours)} Wh"
+    text = scaled(watt_hours, "Wh")
     return f"{text} ({method})" if method else text
+
+
+def power(watts: int) -> str:
+    """Spell power.
+
+    >>> power(350), power(132_000), power(39_600_000)
+    ('350 W', '132 kW', '39.6 MW')
+    """
+    for unit, size_ in (("MW", 1_000_000), ("kW", 1_000)):
+        if watts >= size_:
+            return f"{watts / size_:.3g} {unit}"
+    return f"{watts} W"
 
 
 def carbon(grams: float) -> str:
     """Spell a mass of CO₂ equivalent.
 
-    >>> carbon(0.0173), carbon(41_400)
-    ('0.0173 gCO₂e', '41.4 kgCO₂e')
+    >>> carbon(0.0173), carbon(41_400), carbon(2_500_000)
+    ('17.3 mgCO₂e', '41.4 kgCO₂e', '2.5 tCO₂e')
     """
     if grams >= 1_000_000:
-        return f"{grams / 1_000_000:.1f} tCO₂e"
-    return f"{grams / 1000:.1f} kgCO₂e" if grams >= 1000 else f"{figure(grams)} gCO₂e"
+        return f"{figure(grams / 1_000_000)} tCO₂e"
+    return scaled(grams, "gCO₂e")
+
+
+_PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 0.1), ("m", 1e-4), ("µ", 0.0))
+_SIZES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6}
+
+
+def scaled(value: float, unit: str) -> str:
+    """Spell a quantity with the prefix that keeps it short; a tenth still goes without one.
+
+    >>> scaled(0.42, "Wh"), scaled(0.0421, "Wh"), scaled(0, "Wh")
+    ('0.42 Wh', '42.1 mWh', '0 Wh')
+    """
+    if value == 0:
+        return f"0 {unit}"
+    prefix = next(prefix for prefix, least in _PREFIXES if value >= least)
+    return f"{figure(value / _SIZES[prefix])} {prefix}{unit}"
 
 
 def figure(value: float) -> str:
-    """Spell a small quantity with at most two decimals, or three significant digits.
+    """Spell a quantity with two decimals, or fewer where they would say nothing.
 
-    >>> figure(0), figure(12.345), figure(0.00123)
-    ('0', '12.35', '0.00123')
+    >>> figure(20), figure(12.345), figure(41.4)
+    ('20', '12.35', '41.4')
     """
-    if value == 0:
-        return "0"
-    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3g}"
+    text = f"{value:.2f}"
+    return text.rstrip("0").rstrip(".") if value >= 1 else text
 
 
 def size(size_bytes: int) -> str:

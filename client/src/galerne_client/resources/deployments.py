@@ -7,7 +7,7 @@ from galerne_client.base import parsed_as
 from galerne_client.calls import Call, Steps, Stream
 from galerne_client.models import Deployment, DeploymentDetail, Plan, Why
 from galerne_client.resource import ExecutorT, Resource, operation, paged, procedure, stream
-from galerne_client.resources.following import DEPLOYMENT_SETTLED, followed_deployment
+from galerne_client.resources.following import followed_deployment, is_settled
 from galerne_client.resources.workloads import (
     LogChunk,
     followed_log,
@@ -120,12 +120,8 @@ class Deployments(Resource[ExecutorT]):
     def wait(
         self, deployment_id: str, *, timeout_seconds: float | None = None
     ) -> Steps[DeploymentDetail]:
-        """Return the deployment when it serves, or has ended. Raises NoAnswerInTimeError."""
+        """Return it when it is where it is wanted: serving, or ended. Raises NoAnswerInTimeError."""
         call = Call(
             method="GET", path=f"/deployments/{deployment_id}", parse=parsed_as(DeploymentDetail)
         )
-        return waited(
-            call,
-            lambda deployment: deployment.state in DEPLOYMENT_SETTLED,
-            timeout_seconds=timeout_seconds,
-        )
+        return waited(call, is_settled, timeout_seconds=timeout_seconds)

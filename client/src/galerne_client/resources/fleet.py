@@ -5,7 +5,7 @@ from typing import Any
 
 from galerne_client.base import parsed_as
 from galerne_client.calls import Call, Item, Stream, ask
-from galerne_client.models import Accelerators, FleetImported, Node, Site
+from galerne_client.models import Accelerators, FleetImport, Node, Site
 from galerne_client.models import Sites as AllSites
 from galerne_client.resource import ExecutorT, Resource, operation, paged, stream
 
@@ -33,13 +33,13 @@ class Fleets(Resource[ExecutorT]):
     """The fleet as a whole. Importing needs the operator's key."""
 
     @operation
-    def import_(self, fleet: Mapping[str, Any]) -> Call[FleetImported]:
+    def import_(self, fleet: Mapping[str, Any]) -> Call[FleetImport]:
         """Load sites, racks and nodes from a fleet file's content; what is known is updated."""
         return Call(
             method="POST",
             path="/fleets",
             json=fleet,
-            parse=parsed_as(FleetImported),
+            parse=parsed_as(FleetImport),
             wait_seconds=IMPORT_SECONDS_MAX,
         )
 

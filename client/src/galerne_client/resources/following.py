@@ -13,7 +13,6 @@ LOG_HOLD_SECONDS = 1
 EMPTY_READS_MAX = 20  # After the end: a log that will not complete is not waited for for ever.
 JOB_ENDED = frozenset({"succeeded", "failed", "stopped"})
 DEPLOYMENT_ENDED = frozenset({"stopped", "failed"})
-DEPLOYMENT_SETTLED = DEPLOYMENT_ENDED | {"running"}
 
 
 def followed_job(job_id: str, *, first_attempt: int = 1) -> Stream[JobDetail | LogChunk]:
@@ -63,8 +62,15 @@ def _read(
         return None
 
 
+def is_settled(deployment: DeploymentDetail) -> bool:
+    """Say whether it is where it is wanted: serving, or ended."""
+    if deployment.wanted == "run" and deployment.state == "running":
+        return True
+    return deployment.state in DEPLOYMENT_ENDED
+
+
 def followed_deployment(deployment_id: str) -> Stream[DeploymentDetail]:
-    """Give the deployment at each change until it serves or has ended."""
+    """Give the deployment at each change until it serves, or has ended."""
     shown: tuple[object, ...] = ()
     while True:
         current = yield from ask(
@@ -78,6 +84,6 @@ def followed_deployment(deployment_id: str) -> Stream[DeploymentDetail]:
         if (now := (current.state, current.replicas_ready, replicas)) != shown:
             shown = now
             yield Item(current)
-        if current.state in DEPLOYMENT_SETTLED:
+        if is_settled(current):
             return
         yield Pause(POLL_SECONDS)

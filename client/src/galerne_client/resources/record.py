@@ -18,6 +18,13 @@ class Events(Resource[ExecutorT]):
     ) -> Stream[Event]:
         return paged("/events", Event, rows_max=rows_max, subject_id=subject_id, kind=kind)
 
+    @operation
+    def checkpoint(self) -> Call[str]:
+        """Return the log's newest signed checkpoint, which anybody may fetch, as its text."""
+        return Call(
+            method="GET", path="/log/checkpoint", parse=lambda answer: answer.content.decode()
+        )
+
 
 class Proofs(Resource[ExecutorT]):
     """Signed evidence of where a workload ran and under which label."""

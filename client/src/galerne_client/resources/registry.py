@@ -34,7 +34,7 @@ def _upload(files: Sequence[LocalFile], on_bytes: Progress | None) -> Steps[None
 
 
 def _create_artifact(files: Sequence[LocalFile], project: str | None) -> Call[Artifact]:
-    manifest = [file.as_uploaded().model_dump(exclude={"executable"}) for file in files]
+    manifest = [file.as_uploaded().model_dump() for file in files]
     return Call(
         method="POST",
         path="/artifacts",
@@ -89,6 +89,8 @@ class Artifacts(Resource[ExecutorT]):
                 )
             )
             _check(target, file.sha256)
+            if file.executable:
+                target.chmod(target.stat().st_mode | 0o111)
         return artifact
 
 
@@ -108,8 +110,12 @@ class Datasets(Resource[ExecutorT]):
     """Named, versioned data with a licence and a label."""
 
     @stream
-    def list(self, *, project: str | None = None) -> Stream[Dataset]:
-        return paged("/datasets", Dataset, project=project or self._project)
+    def list(
+        self, *, project: str | None = None, name: str | None = None, rows_max: int | None = None
+    ) -> Stream[Dataset]:
+        """Give every version, newest first."""
+        project = project or self._project
+        return paged("/datasets", Dataset, rows_max=rows_max, project=project, name=name)
 
     @operation
     def get(self, dataset_id: str) -> Call[Dataset]:
@@ -155,8 +161,12 @@ class Models(Resource[ExecutorT]):
     """Models: the organization's own and the operator's catalogue."""
 
     @stream
-    def list(self, *, project: str | None = None) -> Stream[Model]:
-        return paged("/models", Model, project=project or self._project)
+    def list(
+        self, *, project: str | None = None, name: str | None = None, rows_max: int | None = None
+    ) -> Stream[Model]:
+        """Give every version, newest first."""
+        project = project or self._project
+        return paged("/models", Model, rows_max=rows_max, project=project, name=name)
 
     @operation
     def get(self, model_id: str) -> Call[Model]:

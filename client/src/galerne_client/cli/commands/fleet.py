@@ -12,11 +12,12 @@ from rich.table import Table
 from galerne_client.cli.exit_codes import ExitCode
 from galerne_client.cli.options import PLATFORM, Json, Platform, Quiet, Yes
 from galerne_client.cli.spec_file import read_yaml
-from galerne_client.cli.terminal import Terminal, fact_table, new_table, plain, state_text
-from galerne_client.cli.units import cores, count, size
-from galerne_client.models import Node, Site
+from galerne_client.cli.terminal import Terminal, new_table, plain, state_text
+from galerne_client.cli.units import cores, count, power, size
+from galerne_client.models import FleetImport, Node, Site
 
 ROWS = 50
+NODES_EXPLAINED_MAX = 3
 
 
 def nodes(
@@ -40,6 +41,8 @@ def nodes(
             terminal.line(plain(row.name))
     else:
         terminal.table(_node_table(rows))
+        if len(rows) <= NODES_EXPLAINED_MAX:
+            _show_isolation(rows, terminal)
         if not all_ and len(rows) == limit:
             terminal.note(
                 f"the first {limit}; --all lists every node, `galerne fleet show` sums up"
@@ -61,10 +64,22 @@ def _node_table(rows: list[Node]) -> Table:
             f"{cores(free.cpu_millis)}/{cores(has.cpu_millis)}" if free else cores(has.cpu_millis),
             size(has.memory_bytes),
             _accelerators(node),
-            plain(", ".join(node.isolation) or "none"),
+            plain(_isolation(node)),
             plain(", ".join(node.energy_meters) or "estimated"),
         )
     return table
+
+
+def _isolation(node: Node) -> str:
+    """Name the means; what each does is listed below the table."""
+    means = [text.partition(":")[0] for text in node.isolation if ":" in text]
+    return ", ".join(name for name in means if name != "network") or "none"
+
+
+def _show_isolation(rows: list[Node], terminal: Terminal) -> None:
+    for node in rows:
+        for text in node.isolation:
+            terminal.note(f"{plain(node.name)}: {plain(text)}")
 
 
 def _accelerators(node: Node) -> str:
@@ -103,7 +118,7 @@ def _site_table(rows: list[Site]) -> Table:
             plain(", ".join(site.certifications) or "-"),
             _grid(site),
             f"{site.pue_milli / 1000:.2f}",
-            f"{site.power_cap_watts / 1e6:g} MW" if site.power_cap_watts else "-",
+            power(site.power_cap_watts) if site.power_cap_watts else "-",
         )
     return table
 
@@ -120,6 +135,7 @@ def import_(
     *,
     yes: Yes = False,
     json: Json = False,
+    quiet: Quiet = False,
     target: Platform = PLATFORM,
 ) -> int:
     """Load sites, racks and nodes from a fleet file. Needs the operator's key.
@@ -136,13 +152,34 @@ def import_(
     if json:
         terminal.json(imported.model_dump(mode="json"))
         return ExitCode.OK
-    facts = fact_table()
-    for name, value in imported.model_dump(mode="json").items():
-        facts.add_row(
-            plain(name.replace("_", " ")), count(value) if type(value) is int else plain(str(value))
-        )
-    terminal.table(facts)
+    if quiet:
+        for site in imported.sites:
+            terminal.line(plain(site.name))
+    else:
+        terminal.table(_import_table(imported))
+    for warning in imported.warnings:
+        terminal.note(f"[yellow]warning[/]: {plain(warning)}")
     return ExitCode.OK
+
+
+def _import_table(imported: FleetImport) -> Table:
+    table = new_table(
+        "site", "change", "racks", "nodes", "accelerators", "at full load", "power cap",
+        right=("racks", "nodes", "at full load", "power cap"),
+    )  # fmt: skip
+    for site in imported.sites:
+        nodes = site.nodes.created + site.nodes.changed + site.nodes.unchanged
+        kinds = [f"{count(number)} {name}" for name, number in site.accelerators.items()]
+        table.add_row(
+            plain(site.name),
+            site.change,
+            count(site.racks),
+            count(nodes),
+            plain(", ".join(kinds) or "-"),
+            power(site.power_full_watts),
+            power(site.power_cap_watts) if site.power_cap_watts else "-",
+        )
+    return table
 
 
 @dataclass

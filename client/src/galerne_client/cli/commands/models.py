@@ -9,7 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from galerne_client.cli.exit_codes import CommandError, ExitCode
 from galerne_client.cli.options import HERE, Json, Quiet, Target
 from galerne_client.cli.terminal import Terminal, fact_table, new_table, plain
-from galerne_client.cli.units import age, label
+from galerne_client.cli.units import age, count, label, size
 from galerne_client.client import Galerne
 from galerne_client.models import Artifact, Model
 
@@ -27,11 +27,14 @@ def list_(*, json: Json = False, quiet: Quiet = False, target: Target = HERE) ->
         for row in rows:
             terminal.line(plain(_name(row)))
     else:
-        table = new_table("model", "format", "licence", "label", "from", "age", right=("age",))
+        table = new_table(
+            "model", "format", "size", "licence", "label", "from", "age", right=("size", "age")
+        )
         for row in rows:
             table.add_row(
                 plain(_name(row)),
                 plain(row.format),
+                size(row.size_bytes),
                 plain(row.licence),
                 plain(label(row.label)),
                 "the operator" if row.is_public else "this organization",
@@ -42,7 +45,7 @@ def list_(*, json: Json = False, quiet: Quiet = False, target: Target = HERE) ->
 
 
 def _name(model: Model) -> str:
-    return f"{model.name}:{model.version}" if model.version else model.name
+    return f"{model.name}:{model.version}"
 
 
 def show(reference: Reference, /, *, json: Json = False, target: Target = HERE) -> int:
@@ -57,6 +60,9 @@ def show(reference: Reference, /, *, json: Json = False, target: Target = HERE) 
     facts.add_row("model", plain(_name(model)))
     facts.add_row("id", model.id)
     facts.add_row("format", plain(model.format))
+    facts.add_row("size", size(model.size_bytes))
+    if model.context_tokens:
+        facts.add_row("context", f"{count(model.context_tokens)} tokens")
     facts.add_row("licence", plain(model.licence))
     facts.add_row("label", plain(label(model.label)))
     for ancestor in model.lineage:
@@ -64,7 +70,7 @@ def show(reference: Reference, /, *, json: Json = False, target: Target = HERE) 
         facts.add_row(
             "made from", plain(f"{ancestor.kind} {ancestor.name}{version} ({ancestor.id})")
         )
-    for name, value in model.metrics.items():
+    for name, value in {**model.source, **model.metrics}.items():
         facts.add_row(plain(name.replace("_", " ")), plain(str(value)))
     terminal.table(facts)
     return ExitCode.OK
@@ -75,9 +81,7 @@ def _find(galerne: Galerne, reference: str) -> Model:
         return galerne.models.get(reference)
     name, _, version = reference.partition(":")
     found = [
-        model
-        for model in galerne.models.list()
-        if model.name == name and version in {"", str(model.version)}
+        model for model in galerne.models.list(name=name) if version in {"", str(model.version)}
     ]
     if not found:
         raise CommandError(
@@ -86,7 +90,7 @@ def _find(galerne: Galerne, reference: str) -> Model:
             code="model_not_found",
             hint="`galerne models list` lists them",
         )
-    return max(found, key=lambda model: (not model.is_public, model.version or 0))
+    return max(found, key=lambda model: (not model.is_public, model.version))
 
 
 def pull(

@@ -16,6 +16,15 @@ from galerne_client.models import GroupBy, UsageGroup, UsageSummary, UsageTotals
 NAMES_MAX = 500
 MICRO = 1_000_000
 NAME_WIDTH_MIN = 12
+METERS = {
+    "cpu_milliseconds": "CPU",
+    "memory_mebibyte_seconds": "memory",
+    "storage_mebibyte_seconds": "storage",
+    "accelerator_milliseconds": "accelerator",
+    "tokens_input": "tokens in",
+    "tokens_cached": "tokens in, cached",
+    "tokens_output": "tokens out",
+}
 Cell = Callable[[UsageTotals | UsageGroup], str]
 GROUPS = ", ".join(get_args(GroupBy))
 
@@ -106,7 +115,7 @@ def prices(*, json: Json = False, target: Platform = PLATFORM) -> int:
     table = new_table("for", "of", "price", "per", right=("price",))
     for price in current.prices:
         table.add_row(
-            plain(price.meter.replace("_", " ")),
+            plain(METERS.get(price.meter, price.meter.replace("_", " "))),
             plain(price.accelerator_type or price.model or "all"),
             euro(price.price.amount_nano),
             plain(price.per_text),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from galerne_client.models import Deployment, DeploymentDetail, Event, Job, JobD
 
 ROWS = 50
 WATCH_SECONDS = 2.0
+EVENT_CHARACTERS_MAX = 120
 JOB_LIVE = ("pending", "starting", "running", "stopping", "finishing")
 DEPLOYMENT_LIVE = ("starting", "running", "stopping")
 Reference = Annotated[str, Parameter(help="Name or id of a job or deployment.")]
@@ -233,8 +235,8 @@ def wait(
     reference: Reference,
     /,
     *,
-    timeout_seconds: Annotated[
-        float | None, Parameter(name="--timeout", help="Give up after so many seconds.")
+    timeout: Annotated[
+        timedelta | None, Parameter(help="Give up after so long, as 90s or 10m.")
     ] = None,
     json: Json = False,
     target: Target = HERE,
@@ -245,7 +247,7 @@ def wait(
         kind, workload_id = find_workload(galerne, reference)
         resource = galerne.jobs if kind == "job" else galerne.deployments
         workload: JobDetail | DeploymentDetail = resource.wait(
-            workload_id, timeout_seconds=timeout_seconds
+            workload_id, timeout_seconds=timeout.total_seconds() if timeout else None
         )
     if json:
         terminal.json(workload.model_dump(mode="json"))
@@ -293,7 +295,7 @@ def events(
     if json:
         terminal.json([row.model_dump(mode="json") for row in rows])
     else:
-        terminal.table(_event_table(rows))
+        terminal.table(_event_table(rows, shows_subject=subject_id is None))
     return ExitCode.OK
 
 
@@ -304,12 +306,12 @@ def _subject(galerne: Galerne, reference: str) -> str:
     return find_workload(galerne, reference)[1]
 
 
-def _event_table(rows: list[Event]) -> Table:
-    table = new_table("at", "kind", "subject", "what")
+def _event_table(rows: list[Event], *, shows_subject: bool) -> Table:
+    table = new_table("at", "kind", *(["subject"] if shows_subject else []), "what")
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for row in rows:
-        facts = ", ".join(f"{name}: {_fact(value)}" for name, value in row.data.items())
-        shortened = facts if len(facts) <= 160 else facts[:159] + "…"
-        table.add_row(
-            f"{row.at:%Y-%m-%d %H:%M:%S}", plain(row.kind), plain(row.subject_id), plain(shortened)
-        )
+        text = ", ".join(f"{name} {_fact(value)}" for name, value in row.data.items())
+        shortened = text if len(text) <= EVENT_CHARACTERS_MAX else text[:EVENT_CHARACTERS_MAX] + "…"
+        cells = [plain(row.subject_id)] if shows_subject else []
+        table.add_row(f"{row.at:%Y-%m-%d %H:%M:%S}", plain(row.kind), *cells, plain(shortened))
     return table
