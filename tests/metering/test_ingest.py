@@ -15,9 +15,35 @@ from galerne.metering.usage.models import UsageRecord
 from galerne.metering.usage.repository import ROWS_PER_STATEMENT_MAX, UsageFilter
 from galerne.metering.usage.schemas import Ingested, UsageRecordIn
 from galerne.metering.usage.service import UsageService
-from galerne.metering.usage.validation import CLOCK_SKEW_SECONDS_MAX, QUANTITY_MAX
+from galerne.metering.usage.validation import CLOCK_SKEW_SECONDS_MAX, QUANTITY_MAX, problem
 
 SYSTEM = Scope.system()
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"source_id": ""}, "usage_source_id_invalid"),
+    ({"source_id": "x" * 201}, "usage_source_id_invalid"),
+    ({"source_id": "req\x00"}, "usage_source_id_invalid"),
+    ({"source_id": "req\ud800"}, "usage_source_id_invalid"),
+    ({"meter": "gpu_hours"}, "usage_meter_unknown"),
+    ({"quantity": -1}, "usage_quantity_negative"),
+    ({"quantity": QUANTITY_MAX + 1}, "usage_quantity_too_large"),
+    ({"quantity": 2**200}, "usage_quantity_too_large"),
+    ({"quantity": 1.5}, "usage_quantity_not_integer"),
+    ({"quantity": float("nan")}, "usage_quantity_not_integer"),
+    ({"quantity": True}, "usage_quantity_not_integer"),
+    ({"energy_microwatt_hours": -1}, "usage_quantity_negative"),
+    ({"carbon_micrograms": QUANTITY_MAX + 1}, "usage_quantity_too_large"),
+    ({"started_at": NOON.replace(tzinfo=None)}, "usage_time_naive"),
+    ({"ended_at": NOON - timedelta(hours=1)}, "usage_window_reversed"),
+    (
+        {"ended_at": NOON + timedelta(seconds=CLOCK_SKEW_SECONDS_MAX + 1)},
+        "usage_from_the_future",
+    ),
+    ({"model": None}, "usage_selector_missing"),
+    ({"meter": "accelerator_milliseconds"}, "usage_selector_missing"),
+    ({"workload_id": "w" * 65}, "usage_text_invalid"),
+    ({"model": "m" * 201}, "usage_text_invalid"),
+    ({"model": "m\n"}, "usage_text_invalid"),
+]
 
 
 async def ingest(database: Database, clock: Clock, *records: UsageRecordIn) -> Ingested:
@@ -162,50 +188,25 @@ class TestConflicts:
 
 
 class TestValidation:
-    @pytest.mark.parametrize(
-        ("change", "code"),
-        [
-            ({"source_id": ""}, "usage_source_id_invalid"),
-            ({"source_id": "x" * 201}, "usage_source_id_invalid"),
-            ({"source_id": "req\x00"}, "usage_source_id_invalid"),
-            ({"source_id": "req\ud800"}, "usage_source_id_invalid"),
-            ({"meter": "gpu_hours"}, "usage_meter_unknown"),
-            ({"quantity": -1}, "usage_quantity_negative"),
-            ({"quantity": QUANTITY_MAX + 1}, "usage_quantity_too_large"),
-            ({"quantity": 2**200}, "usage_quantity_too_large"),
-            ({"quantity": 1.5}, "usage_quantity_not_integer"),
-            ({"quantity": float("nan")}, "usage_quantity_not_integer"),
-            ({"quantity": True}, "usage_quantity_not_integer"),
-            ({"energy_microwatt_hours": -1}, "usage_quantity_negative"),
-            ({"carbon_micrograms": QUANTITY_MAX + 1}, "usage_quantity_too_large"),
-            ({"started_at": NOON.replace(tzinfo=None)}, "usage_time_naive"),
-            ({"ended_at": NOON - timedelta(hours=1)}, "usage_window_reversed"),
-            (
-                {"ended_at": NOON + timedelta(seconds=CLOCK_SKEW_SECONDS_MAX + 1)},
-                "usage_from_the_future",
-            ),
-            ({"model": None}, "usage_selector_missing"),
-            ({"meter": "accelerator_milliseconds"}, "usage_selector_missing"),
-            ({"workload_id": "w" * 65}, "usage_text_invalid"),
-            ({"model": "m" * 201}, "usage_text_invalid"),
-            ({"model": "m\n"}, "usage_text_invalid"),
-        ],
-    )
-    async def test_refused(
-        self, database: Database, clock: Clock, change: dict[str, Any], code: str
-    ) -> None:
-        """What cannot be true is refused by a code with a hint, kept, and stops nothing else."""
-        result = await ingest(
-            database, clock, replace(usage("req_bad"), **change), usage("req_good")
-        )
+    @pytest.mark.parametrize(("change", "code"), BAD)
+    def test_refused(self, change: dict[str, Any], code: str) -> None:
+        """What cannot be true is refused by a code, with a hint of what would help."""
+        error = problem(replace(usage("req_bad"), **change), now=NOON)
 
-        assert result.recorded == 1
-        (refused,) = result.refused
-        assert refused.error.code == code
-        assert refused.error.hint
+        assert error is not None
+        assert error.code == code
+        assert error.hint
+
+    async def test_others_are_taken(self, database: Database, clock: Clock) -> None:
+        """Refused records stop none of their batch, and every one is kept with its reason."""
+        bad = [replace(usage(f"req_{number}"), **change) for number, (change, _) in enumerate(BAD)]
+        result = await ingest(database, clock, usage("req_a"), *bad, usage("req_b"))
+
+        assert result.recorded == 2
+        assert [refused.error.code for refused in result.refused] == [code for _, code in BAD]
         async with database.read(SYSTEM) as session:
-            (kept,) = await UsageService(session, clock).refusals(limit=10)
-            assert kept.code == code
+            kept = await UsageService(session, clock).refusals(limit=len(BAD) + 1)
+            assert sorted(row.code for row in kept) == sorted(code for _, code in BAD)
 
     @pytest.mark.parametrize(
         "change",
@@ -217,11 +218,9 @@ class TestValidation:
             {"source_id": "x" * 200},
         ],
     )
-    async def test_bounds(self, database: Database, clock: Clock, change: dict[str, Any]) -> None:
+    def test_bounds(self, change: dict[str, Any]) -> None:
         """What lies just on a bound is taken."""
-        result = await ingest(database, clock, replace(usage("req_1"), **change))
-
-        assert result.recorded == 1
+        assert problem(replace(usage("req_1"), **change), now=NOON) is None
 
     async def test_late_record(self, database: Database, clock: Clock) -> None:
         """A record that comes a year late is taken: it was used all the same."""

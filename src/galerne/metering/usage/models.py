@@ -61,7 +61,7 @@ class UsageRefusal(ProjectRecord):
     id_prefix = "usr"
 
     source_id: Mapped[str] = mapped_column(String(SOURCE_ID_LENGTH_MAX))
-    fingerprint: Mapped[str] = mapped_column(String(64))  # SHA-256 of `record`: refused once.
+    fingerprint: Mapped[str] = mapped_column(String(64))  # SHA-256 of what came: kept once.
     code: Mapped[str] = mapped_column(String(ID_LENGTH))
     message: Mapped[str] = mapped_column()
     record: Mapped[JsonObject] = mapped_column(Json)

@@ -1,7 +1,6 @@
 """Taking usage in, exactly once, and reading it back."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -134,18 +133,18 @@ def _row(record: UsageRecordIn, *, now: datetime) -> JsonObject:
 
 def _refusal_row(refused: Refused, *, now: datetime) -> JsonObject:
     record = refused.record
-    content = {name: _storable(getattr(record, name)) for name in _FIELDS}
-    text = json.dumps(content, sort_keys=True)
+    # Of the record as it came: what is stored may spell two unprintable records alike.
+    fingerprint = hashlib.sha256(ascii(_content(record)).encode()).hexdigest()
     return {
         "id": new_id(UsageRefusal.id_prefix),
         "created_at": now,
         "organization_id": _printable(record.organization_id)[:ID_LENGTH],
         "project_id": _printable(record.project_id)[:ID_LENGTH],
         "source_id": _printable(record.source_id)[:SOURCE_ID_LENGTH_MAX],
-        "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
+        "fingerprint": fingerprint,
         "code": refused.error.code,
         "message": _printable(refused.error.message),
-        "record": content,
+        "record": {name: _storable(getattr(record, name)) for name in _FIELDS},
     }
 
 
