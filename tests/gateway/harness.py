@@ -204,11 +204,14 @@ def snapshot_of(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which belong to the test runner."""
+    """uvicorn without its signal handlers, which belong to the test runner, and quick to stop."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        await until(lambda: self.should_exit, 600)
 
 
 @contextlib.asynccontextmanager

@@ -35,13 +35,11 @@ def usage_of(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
     details = value.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    counts = (value.get("prompt_tokens"), value.get("completion_tokens", 0), cached or 0)
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    cached = (details.get("cached_tokens") or 0) if isinstance(details, dict) else 0
+    prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens", 0)
+    if not (isinstance(prompt, int) and isinstance(completion, int) and isinstance(cached, int)):
         return None
-    prompt, completion, cached = counts
-    assert isinstance(prompt, int)
-    return Usage(prompt, int(completion), int(cached))
+    return Usage(prompt, completion, cached) if min(prompt, completion, cached) >= 0 else None
 
 
 class StreamRewriter:
