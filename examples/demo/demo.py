@@ -171,7 +171,9 @@ def train(story: Story) -> None:
     if done.returncode:
         raise DemoFailedError("the corpus could not be fetched from its package")
     story.run("datasets", "push", str(corpus), "--name", "european-prose", "--label", "FR")
-    story.step("A training job: a small Mistral-architecture model, from scratch, for about a minute")
+    story.step(
+        "A training job: a small Mistral-architecture model, from scratch, for about a minute"
+    )
     story.run("apply", "-f", str(HERE / "pretrain" / "galerne.yaml"), "--yes")
     story.run("models", "show", "europe-mini")
 
@@ -184,7 +186,9 @@ def serve(story: Story) -> str:
     secret = read_key(story.directory / "customer.toml")
     client = OpenAI(base_url=f"{story.gateway}/v1", api_key=secret, max_retries=5)
     console.print(f"[bold]>>>[/] OpenAI(base_url='{story.gateway}/v1', api_key='gal_…')")
-    console.print(f"[bold]>>>[/] client.chat.completions.create(model='chat', stream=True, …)  # {QUESTION}")
+    console.print(
+        f"[bold]>>>[/] client.chat.completions.create(model='chat', stream=True, …)  # {QUESTION}"
+    )
     stream_answer(client)
     return str(deployed)
 
@@ -211,7 +215,9 @@ def stream_answer(client: OpenAI) -> None:
 
 
 def refuse(story: Story) -> None:
-    story.step("The same work, sent to a site outside the label: refused, and the refusal is on record")
+    story.step(
+        "The same work, sent to a site outside the label: refused, and the refusal is on record"
+    )
     story.run("apply", "-f", str(HERE / "demo" / "elsewhere.yaml"), "--yes", expect=3)
 
 

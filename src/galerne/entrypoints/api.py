@@ -16,6 +16,7 @@ from galerne.catalog.sites.endpoints import router as sites
 from galerne.compute.jobs.endpoints import log_router as job_logs
 from galerne.compute.jobs.endpoints import router as jobs
 from galerne.compute.nodes.endpoints import router as nodes
+from galerne.compute.nodes.fleets.endpoints import router as fleets
 from galerne.entrypoints.arguments import settings_from
 from galerne.entrypoints.request_log import RequestLog
 from galerne.entrypoints.serving import Served, run, serve
@@ -48,6 +49,7 @@ ROUTERS: Sequence[APIRouter] = (
     sites,
     accelerators,
     nodes,
+    fleets,
     job_logs,
     jobs,
     deployment_logs,

@@ -26,6 +26,11 @@ async def prepare(platform: Platform) -> str | None:
     """Bring the installation up to date. Return the operator's first key if it was made just now."""
     platform.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     await asyncio.to_thread(upgrade, platform.settings.database)
+    return await seed(platform)
+
+
+async def seed(platform: Platform) -> str | None:
+    """Make the first records of an installation whose schema stands; return the operator's new key."""
     clock = platform.clock
     async with platform.database.write(Scope.system()) as session:
         site = platform.settings.site

@@ -18,6 +18,7 @@ from galerne.catalog.sites.service import SiteService
 from galerne.compute.jobs.logs import JobLogs
 from galerne.compute.jobs.service import JobService
 from galerne.compute.leases.service import LeaseService
+from galerne.compute.nodes.fleets.service import FleetService
 from galerne.compute.nodes.service import NodeService
 from galerne.compute.placing import Placing
 from galerne.compute.scheduling.service import SchedulingService
@@ -107,7 +108,7 @@ def _drivers(settings: Settings, clock: Clock) -> Mapping[str, Driver]:
     data = settings.data_dir
     return {
         LOCAL: LocalDriver(data / "engine", _images(), clock, machine.node()),
-        FAKE: FakeDriver([], clock, journal_path=data / "simulated-engine.jsonl"),
+        FAKE: FakeDriver(None, clock, journal_path=data / "simulated-engine.jsonl"),
     }
 
 
@@ -153,6 +154,7 @@ def providers(platform: Platform) -> Providers:
         OrganizationService: lambda session: organizations(platform, session),
         SiteService: lambda session: SiteService(session, clock),
         NodeService: lambda session: NodeService(session, clock),
+        FleetService: lambda session: FleetService(session, clock),
         LeaseService: lambda session: LeaseService(session, clock),
         SchedulingService: lambda session: SchedulingService(session, clock),
         JobService: lambda session: _jobs(platform, session),

@@ -26,6 +26,7 @@ from galerne.worker.outbox import OutboxDispatcher
 from galerne.worker.reconciler import Pass, Reconciler
 
 NODES_SECONDS = 30.0
+NODE_UNSEEN_SECONDS_MAX = 120.0
 SEQUENCE_SECONDS = 1.0
 _log = structlog.get_logger("galerne.worker")
 
@@ -68,7 +69,9 @@ async def report_nodes(platform: Platform) -> None:
     reports = await platform.drivers[LOCAL].nodes()
     async with platform.database.write(Scope.system()) as session:
         site = await SiteService(session, platform.clock).by_name(platform.settings.site.name)
-        await NodeService(session, platform.clock).report(site, LOCAL, reports)
+        nodes = NodeService(session, platform.clock)
+        await nodes.report(site, LOCAL, reports)
+        await nodes.lose_unseen(LOCAL, unseen_seconds=NODE_UNSEEN_SECONDS_MAX)
 
 
 async def work(platform: Platform, stop: asyncio.Event, wakeup: Wakeup) -> None:

@@ -140,7 +140,8 @@ class Pass(Generic[RowT, LoadedT, LearntT]):
 
     async def _keep(self, held: Claim) -> None:
         while True:
-            await self._clock.sleep(self._claim_seconds / 3)
+            # Real time, not the clock's: what is waited for is the act that runs beside this.
+            await asyncio.sleep(self._claim_seconds / 3)
             expires_at = self._clock.now() + timedelta(seconds=self._claim_seconds)
             async with self._database.write(Scope.system()) as session:
                 await claims.extend(session, self._reconciler.model, held, expires_at=expires_at)
