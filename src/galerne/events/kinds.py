@@ -19,6 +19,7 @@ KINDS: Mapping[str, str] = {
     "lease.*": "Capacity was asked for, held or released: `workload_id`, `unit_id`.",
     "job.submitted": "A job was accepted: `name`, `label`, `nodes`.",
     "job.stop_wanted": "A job's owner asked for its end.",
+    "job.output_refused": "An output was kept and not registered: `output`, `as`, `code`, `message`.",
     "job.*": "A job changed its state: `from`, `verb`; with `place`: `site_id`, `nodes`.",
     "deployment.submitted": "A deployment was accepted: `name`, `label`.",
     "deployment.stop_wanted": "A deployment's owner asked for its end.",
