@@ -2,7 +2,11 @@
 
 import importlib.metadata
 import json
+import os
+import signal
 import stat
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -423,6 +427,31 @@ class TestOutput:
         assert ESCAPE in styled.out
         assert ESCAPE not in unstyled.out
         assert "running" in unstyled.out
+
+    def test_an_interrupt_is_no_traceback(
+        self, platform: FakePlatform, environment: dict[str, str]
+    ) -> None:
+        """Ctrl-C while following ends with its own exit code, and says that the job goes on."""
+        platform.jobs = {job_of(1).id: job_of(1, state="running")}
+        platform.job_states = deque(["running"])
+        platform.log_piece_bytes = 0
+        process = subprocess.Popen(
+            [sys.executable, "-m", "galerne_client.cli.main", "logs", "-f", "train"],
+            env={"PATH": os.environ["PATH"], **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "running" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        process.stderr.close()
+
+        assert process.wait(timeout=30) == ExitCode.INTERRUPTED
+        assert "goes on" in rest
+        assert "Traceback" not in rest
 
     def test_text_from_elsewhere_is_not_markup(self) -> None:
         """A name cannot style what is around it."""

@@ -121,17 +121,20 @@ def conclude_job(job: JobDetail, terminal: Terminal) -> ExitCode:
 def follow_deployment(galerne: Galerne, deployment_id: str, terminal: Terminal) -> DeploymentDetail:
     """Show a deployment until it serves or has ended, and return it."""
     latest: DeploymentDetail | None = None
+    said = ""
     for latest in galerne.deployments.follow(deployment_id):
-        _announce_deployment(latest, terminal)
+        if (line := _deployment_line(latest)) != said:
+            said = line
+            terminal.note(line)
     assert latest is not None, "following gives the deployment at least once"
     return latest
 
 
-def _announce_deployment(deployment: DeploymentDetail, terminal: Terminal) -> None:
+def _deployment_line(deployment: DeploymentDetail) -> str:
     ready = f"{deployment.replicas_ready} of {deployment.replicas_wanted} ready"
     detail = next((one.detail for one in deployment.replicas if one.detail), "")
     tail = f" - {plain(detail)}" if detail else ""
-    terminal.note(f"{plain(deployment.name)}: {state_text(deployment.state)} ({ready}){tail}")
+    return f"{plain(deployment.name)}: {state_text(deployment.state)} ({ready}){tail}"
 
 
 def conclude_deployment(deployment: DeploymentDetail, terminal: Terminal) -> ExitCode:

@@ -70,7 +70,7 @@ def _energy(plan: Plan) -> str:
 
 
 def _sites(plan: Plan) -> Table:
-    table = new_table("site", "country", "label", "why")
+    table = new_table("site", "country", "verdict", "why")
     for verdict in plan.placement.sites[:SITES_SHOWN_MAX]:
         table.add_row(
             plain(verdict.site),

@@ -28,7 +28,7 @@ def chat(
     /,
     *,
     system: Annotated[str | None, Parameter(help="Instructions that come before.")] = None,
-    max_tokens: Annotated[int, Parameter(help="Tokens of the answer at most.")] = 512,
+    max_tokens: Annotated[int, Parameter(help="Tokens of the answer at most.")] = 256,
     json: Json = False,
     target: Platform = PLATFORM,
 ) -> int:
