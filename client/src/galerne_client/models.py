@@ -735,6 +735,19 @@ class PriceList(ApiModel):
     prices: list[Price]
 
 
+class Problem(ApiModel):
+    """What an error looks like on the control plane."""
+
+    code: str
+    detail: str
+    details: dict[str, Any] | None = None
+    errors: list[dict[str, Any]] | None = None
+    hint: str | None = None
+    status: int
+    title: str
+    type: str
+
+
 class ProjectChange(ApiModel):
     """What changes; what is left out stays."""
 
@@ -980,6 +993,7 @@ __all__ = [
     "Plan",
     "Price",
     "PriceList",
+    "Problem",
     "Project",
     "ProjectChange",
     "ProjectCreate",
