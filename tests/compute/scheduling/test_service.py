@@ -114,6 +114,9 @@ class TestRequirePossible:
         """The cheap check by kinds of node says the same as placement on the empty fleet."""
         await bring_in(database, clock, fleet_file(count=2, cap="250kW"))
         plan = await preview(database, clock, request_)
+        async with database.read(TENANT) as session:
+            refusal = await SchedulingService(session, clock).refusal(request_)
+        assert refusal == (plan if plan.verdict == "refused" else None)
         if plan.verdict == "refused":
             with pytest.raises(ImpossibleResources, match=plan.reason):
                 await require(database, clock, request_)

@@ -1,6 +1,6 @@
 """Every statement on `sites`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -18,7 +18,3 @@ class SiteRepository(Repository[Site]):
 
     async def by_name(self, name: str) -> Site | None:
         return await self.session.scalar(select(Site).where(Site.name == name))
-
-    async def by_names(self, names: Sequence[str]) -> Mapping[str, Site]:
-        found = await self.session.scalars(select(Site).where(Site.name.in_(names)))
-        return {site.name: site for site in found}

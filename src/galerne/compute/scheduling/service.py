@@ -37,21 +37,29 @@ class SchedulingService:
             return _not_placed(outcome, verdicts)
         return _placed(outcome, verdicts)
 
-    async def require_possible(self, request: LeaseRequest) -> None:
-        """Raise `ImpossibleResources`, `LabelAllowsNoSite` or `SiteNotFound` if waiting would not help.
+    async def refusal(self, request: LeaseRequest) -> Preview | None:
+        """Return the refusal that `preview` would, or None where the request could be placed one day.
 
-        Cheap: it looks at kinds of nodes, not at nodes, and not at what is free.
+        Cheap, for every submission: it looks at kinds of nodes, not at nodes, and not at what is free.
         """
         board = await read_kinds(self._session, self._clock)
         options = board.options(wish_of(request))
-        if options.refusal is not None:
-            raise _REFUSALS[options.refusal.code](
-                options.refusal.message,
-                hint=options.refusal.hint,
+        return _not_placed(options.refusal, options.verdicts) if options.refusal else None
+
+    async def require_possible(self, request: LeaseRequest) -> None:
+        """Raise `ImpossibleResources`, `LabelAllowsNoSite` or `SiteNotFound` if waiting would not help.
+
+        As cheap as `refusal`, which it asks.
+        """
+        refused = await self.refusal(request)
+        if refused is not None:
+            raise _REFUSALS[refused.code](
+                refused.reason,
+                hint=refused.hint,
                 details={
                     "sites": [
                         {"site": v.site, "allowed": v.allowed, "reason": v.reason}
-                        for v in options.verdicts
+                        for v in refused.sites
                     ]
                 },
             )
