@@ -117,10 +117,10 @@ def main() -> int:
 def tell(story: Story) -> None:
     rent(story)
     train(story)
-    deployed = serve(story)
+    serve(story)
     refuse(story)
     account(story)
-    prove(story, deployed)
+    prove(story)
     story.step("Tidy up")
     story.run("stop", "chat")
     story.run("wait", "chat", "--timeout", "60s", show=False)
@@ -147,19 +147,18 @@ def rent(story: Story) -> None:
     story.step("The fleet: this machine, and two simulated ones")
     operator = {**story.env, "GALERNE_CONFIG": str(story.directory / "none.toml")}
     for name in ("essonne", "neighbours"):
-        import_fleet(story, HERE / "fleets" / f"{name}.yaml", operator)
+        import_fleet(HERE / "fleets" / f"{name}.yaml", operator)
     story.run("sites")
     story.run("nodes", "--site", "brest")
 
 
-def import_fleet(story: Story, path: Path, operator: Mapping[str, str]) -> None:
+def import_fleet(path: Path, operator: Mapping[str, str]) -> None:
     shown = path.relative_to(ROOT)
     console.print(f"[bold]$ galerne fleet import {shown}[/]   (as the operator)")
     command = [str(BIN / "galerne"), "fleet", "import", str(path), "--quiet"]
     done = subprocess.run(command, env=operator, check=False)
     if done.returncode:
         raise DemoFailedError(f"the fleet file {shown} was not taken")
-    del story
 
 
 def train(story: Story) -> None:
@@ -178,10 +177,9 @@ def train(story: Story) -> None:
     story.run("models", "show", "europe-mini")
 
 
-def serve(story: Story) -> str:
+def serve(story: Story) -> None:
     story.step("The embedded instruct model becomes an endpoint")
     story.run("apply", "-f", str(HERE / "deployments" / "chat.yaml"), "--yes")
-    deployed = json.loads(story.ask("describe", "chat", "--json"))["id"]
     story.step("The unchanged openai package asks it")
     secret = read_key(story.directory / "customer.toml")
     client = OpenAI(base_url=f"{story.gateway}/v1", api_key=secret, max_retries=5)
@@ -190,7 +188,6 @@ def serve(story: Story) -> str:
         f"[bold]>>>[/] client.chat.completions.create(model='chat', stream=True, …)  # {QUESTION}"
     )
     stream_answer(client)
-    return str(deployed)
 
 
 def stream_answer(client: OpenAI) -> None:
@@ -233,19 +230,19 @@ def wait_for_usage(story: Story) -> None:
     with console.status("waiting for the deployment's first metering window"):
         while time.monotonic() < deadline:
             summary = json.loads(story.ask("usage", "--json"))
-            groups = summary.get("groups") or summary.get("items") or []
+            groups = summary["groups"]
             if len(groups) >= 2 and all(group["energy_microwatt_hours"] for group in groups):
                 return
             time.sleep(1)
 
 
-def prove(story: Story, deployed: str) -> None:
+def prove(story: Story) -> None:
     story.step("The proof of residency, verified offline")
     proof = story.directory / "proof.json"
     job = json.loads(story.ask("describe", "pretrain-europe", "--json"))["id"]
     story.run("proof", "show", job, "--output", str(proof))
-    story.run("proof", "verify", str(proof))
-    del deployed
+    key = story.directory / "log-verifier-key.txt"
+    story.run("proof", "verify", str(proof), "--key", str(key))
 
 
 @contextmanager

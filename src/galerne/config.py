@@ -65,6 +65,10 @@ class ListenSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65_535)
 
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
 
 class WorkerSettings(Section):
     """How the worker looks after things."""

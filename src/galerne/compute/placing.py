@@ -20,7 +20,6 @@ from galerne.iam.projects.models import Project
 from galerne.kit.clock import Clock
 from galerne.rest.errors import Forbidden, Unprocessable
 from galerne.rest.subject import Subject
-from galerne.sovereignty.labels import Label
 
 
 class FlowRefused(Forbidden):
@@ -73,27 +72,29 @@ class Placing:
             kind=wish.kind,
             project=project.name,
             label=wish.request.label.as_json(),
-            placement=_placement(wish, preview),
+            placement=_refused_network(wish) or _placement(preview),
             network=wish.network.value,
             quote=quote,
             duration_seconds=wish.duration_seconds,
             warnings=_warnings(wish),
         )
 
-    async def admit(self, subject: Subject, project: Project, wish: Wish) -> Preview:
+    async def admit(self, subject: Subject, project: Project, wish: Wish) -> None:
         """Raise `FlowRefused` or `ImpossibleResources` where it could never run as asked."""
-        preview = await self._scheduling.preview(wish.request)
-        placement = _placement(wish, preview)
-        if placement.verdict != "refused":
-            return preview
-        if placement.code == "impossible_resources":
-            raise ImpossibleResources(placement.reason, hint=placement.hint)
-        self._record_refusal(subject, project, wish, placement)
+        refusal = _refused_network(wish)
+        if refusal is None:
+            preview = await self._scheduling.refusal(wish.request)
+            refusal = _placement(preview) if preview is not None else None
+        if refusal is None:
+            return
+        if refusal.code == ImpossibleResources.code:
+            raise ImpossibleResources(refusal.reason, hint=refusal.hint)
+        self._record_refusal(subject, project, wish, refusal)
         raise FlowRefused(
-            placement.reason,
-            code=placement.code,
-            hint=placement.hint,
-            details={"sites": [verdict.model_dump() for verdict in placement.sites]},
+            refusal.reason,
+            code=refusal.code,
+            hint=refusal.hint,
+            details={"sites": [verdict.model_dump() for verdict in refusal.sites]},
         )
 
     async def _quote(self, project: Project, wish: Wish, preview: Preview) -> Quote:
@@ -138,7 +139,7 @@ class Placing:
         )
 
 
-def _placement(wish: Wish, preview: Preview) -> PlacementPlan:
+def _placement(preview: Preview) -> PlacementPlan:
     sites = [
         SiteVerdict(
             site=verdict.site,
@@ -148,18 +149,6 @@ def _placement(wish: Wish, preview: Preview) -> PlacementPlan:
         )
         for verdict in preview.sites
     ]
-    network = _network_refusal(wish.request.label, wish.network)
-    if network is not None:
-        return PlacementPlan(
-            verdict="refused",
-            site=None,
-            driver=None,
-            nodes=[],
-            code="label_refuses_network",
-            reason=network[0],
-            hint=network[1],
-            sites=sites,
-        )
     return PlacementPlan(
         verdict=preview.verdict,
         site=preview.site,
@@ -172,11 +161,22 @@ def _placement(wish: Wish, preview: Preview) -> PlacementPlan:
     )
 
 
-def _network_refusal(label: Label, network: Network) -> tuple[str, str] | None:
-    if network is not Network.OPEN:
+def _refused_network(wish: Wish) -> PlacementPlan | None:
+    if wish.network is not Network.OPEN:
         return None
-    verdict = label.check_open_network()
-    return None if verdict.allowed else (verdict.reason, verdict.hint)
+    verdict = wish.request.label.check_open_network()
+    if verdict.allowed:
+        return None
+    return PlacementPlan(
+        verdict="refused",
+        site=None,
+        driver=None,
+        nodes=[],
+        code="label_refuses_network",
+        reason=verdict.reason,
+        hint=verdict.hint,
+        sites=[],
+    )
 
 
 def _warnings(wish: Wish) -> list[str]:

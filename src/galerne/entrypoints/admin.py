@@ -40,8 +40,12 @@ def migrate(argv: Sequence[str]) -> int:
         async with open_platform(settings) as platform:
             secret = await prepare(platform)
             if secret is not None:
-                url = f"http://{settings.api.host}:{settings.api.port}"
-                path = write_operator_context(settings.data_dir, url=url, api_key=secret)
+                path = write_operator_context(
+                    settings.data_dir,
+                    url=settings.api.url,
+                    api_key=secret,
+                    gateway_url=settings.gateway.url,
+                )
                 sys.stdout.write(f"the operator's first key is in {path}\n")
 
     run(process())

@@ -19,6 +19,7 @@ from galerne.registry.models.models import ModelFormat
 from galerne.registry.models.service import ModelService, PublicModelEntry
 from galerne.runtimes import embedded
 
+LOG_KEY_FILE = "log-verifier-key.txt"
 _log = structlog.get_logger("galerne.preparation")
 
 
@@ -26,6 +27,9 @@ async def prepare(platform: Platform) -> str | None:
     """Bring the installation up to date. Return the operator's first key if it was made just now."""
     platform.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     await asyncio.to_thread(upgrade, platform.settings.database)
+    # Public: what an auditor checks proofs against, and what the operator should publish.
+    key_file = platform.settings.data_dir / LOG_KEY_FILE
+    key_file.write_text(f"{platform.signer.verifier_key}\n", encoding="ascii")
     return await seed(platform)
 
 

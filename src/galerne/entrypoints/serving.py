@@ -33,7 +33,7 @@ class Served:
 
     @property
     def url(self) -> str:
-        return f"http://{self.listen.host}:{self.listen.port}"
+        return self.listen.url
 
 
 class _Server(uvicorn.Server):

@@ -74,13 +74,16 @@ async def _run(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         secret = await prepare(platform)
         api = Served("api", build_app(api_context(platform)), settings.api)
+        gateway = gateway_served(platform)
         if secret is not None:
-            write_operator_context(settings.data_dir, url=api.url, api_key=secret)
+            write_operator_context(
+                settings.data_dir, url=api.url, api_key=secret, gateway_url=gateway.url
+            )
             _log.info("operator_key_written", path=str(settings.data_dir / "operator.toml"))
         await report_nodes(platform)
         wakeup = Wakeup()
         await serve(
-            [api, gateway_served(platform)],
+            [api, gateway],
             background=[lambda stop: work(platform, stop, wakeup)],
         )
 

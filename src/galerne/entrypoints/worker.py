@@ -16,10 +16,12 @@ from galerne.db.session import Scope
 from galerne.entrypoints.arguments import settings_from
 from galerne.entrypoints.outbox import handlers
 from galerne.entrypoints.serving import run, serve
+from galerne.entrypoints.storage import ArtifactSizes
 from galerne.entrypoints.wiring import LOCAL, RUNTIME_IMAGE, Platform, open_platform
 from galerne.events.sequencer import Sequencer
 from galerne.inference.deployments.reconciler import DeploymentReconciler
 from galerne.inference.deployments.replicas import ReplicaReconciler
+from galerne.metering.storage import StorageMeter
 from galerne.telemetry import configure_logging
 from galerne.worker.loop import Loop, Wakeup
 from galerne.worker.outbox import OutboxDispatcher
@@ -28,6 +30,7 @@ from galerne.worker.reconciler import Pass, Reconciler
 NODES_SECONDS = 30.0
 NODE_UNSEEN_SECONDS_MAX = 120.0
 SEQUENCE_SECONDS = 1.0
+STORAGE_SECONDS = 300.0
 _log = structlog.get_logger("galerne.worker")
 
 
@@ -56,11 +59,13 @@ def loops(platform: Platform, wakeup: Wakeup) -> Sequence[Loop]:
         loop(each.kind, Pass(each, database=database, clock=clock, owner=owner).run)
         for each in reconcilers
     ]
+    storage = StorageMeter(database, clock, ArtifactSizes(clock))
     sequencer = Sequencer(database, clock, platform.signer, owner=owner)
     return (
         *passes,
         loop("scheduler", Scheduler(database, clock, owner).run),
         loop("sequencer", sequencer.run, SEQUENCE_SECONDS),
+        loop("storage", storage.run, STORAGE_SECONDS),
     )
 
 

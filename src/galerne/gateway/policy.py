@@ -101,7 +101,11 @@ class ControlPlanePolicy:
                 )
                 for replica in route.replicas
             ),
-            price=Price(prices.input_nano_per_million, prices.output_nano_per_million),
+            price=Price(
+                prices.input_nano_per_million,
+                prices.output_nano_per_million,
+                prices.cached_nano_per_million,
+            ),
             refused_fields=route.refused_fields,
             context_tokens=route.context_tokens,
             energy=self._energy(route, sites),

@@ -1,6 +1,6 @@
 """Statements on blobs and artifacts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 
@@ -50,3 +50,6 @@ class ArtifactRepository(Repository[Artifact]):
         return await self.session.scalar(
             self._select().where(Artifact.project_id == project_id, Artifact.source_id == source_id)
         )
+
+    async def all(self) -> Sequence[Artifact]:
+        return (await self.session.scalars(self._select())).all()

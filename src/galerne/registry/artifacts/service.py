@@ -1,5 +1,7 @@
 """What tenants may name: blobs they have sent, artifacts made of them."""
 
+from collections.abc import Sequence
+
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -95,6 +97,10 @@ class ArtifactService:
                 hint="artifacts are seen by the keys of their own project only",
             )
         return artifact
+
+    async def every(self) -> Sequence[Artifact]:
+        """Return all artifacts that the session sees; for the storage meter, of all tenants."""
+        return await self._artifacts.all()
 
     async def manifest(self, artifact_id: str) -> Manifest:
         """Return an artifact's files. Raises `ArtifactNotFound`."""
