@@ -18,6 +18,7 @@ from galerne.compute.jobs.endpoints import router as jobs
 from galerne.compute.nodes.endpoints import router as nodes
 from galerne.compute.nodes.fleets.endpoints import router as fleets
 from galerne.entrypoints.arguments import settings_from
+from galerne.entrypoints.description import ERRORS, DescribedApp
 from galerne.entrypoints.request_log import RequestLog
 from galerne.entrypoints.serving import Served, run, serve
 from galerne.entrypoints.wiring import api_context, open_platform
@@ -35,7 +36,6 @@ from galerne.registry.artifacts.endpoints import router as artifacts
 from galerne.registry.datasets.endpoints import router as datasets
 from galerne.registry.models.endpoints import router as models
 from galerne.rest import problems
-from galerne.rest.problems import Problem
 from galerne.rest.provide import ApiContext
 from galerne.sovereignty.proofs.endpoints import router as proofs
 from galerne.telemetry import configure_logging
@@ -76,7 +76,7 @@ class Health(BaseModel):
 
 def build_app(context: ApiContext) -> FastAPI:
     """Build the application. The context's database need not be up yet: /readyz says when it is."""
-    app = FastAPI(
+    app = DescribedApp(
         title="Galerne",
         version=galerne.__version__,
         description="A sovereign AI cloud: from bare metal to LLM API.",
@@ -84,10 +84,7 @@ def build_app(context: ApiContext) -> FastAPI:
         docs_url=None,  # Its page would load scripts from elsewhere; nothing calls home.
         redoc_url=None,
         generate_unique_id_function=_operation_id,
-        responses={
-            "4XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}},
-            "5XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}},
-        },
+        responses=ERRORS,
     )
     app.state.context = context
     problems.install(app)

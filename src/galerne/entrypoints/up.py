@@ -73,7 +73,9 @@ def main(argv: Sequence[str]) -> int:
 async def _run(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         secret = await prepare(platform)
-        api = Served("api", build_app(api_context(platform)), settings.api)
+        wakeup = Wakeup()
+        context = api_context(platform, changed=wakeup.wake)
+        api = Served("api", build_app(context), settings.api)
         gateway = gateway_served(platform)
         if secret is not None:
             write_operator_context(
@@ -81,7 +83,6 @@ async def _run(settings: Settings) -> None:
             )
             _log.info("operator_key_written", path=str(settings.data_dir / "operator.toml"))
         await report_nodes(platform)
-        wakeup = Wakeup()
         await serve(
             [api, gateway],
             background=[lambda stop: work(platform, stop, wakeup)],

@@ -2,7 +2,7 @@
 
 import platform as machine
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +127,8 @@ def _images() -> Mapping[str, Image]:
     }
 
 
-def api_context(platform: Platform) -> ApiContext:
-    """Return what the API's routes work with."""
+def api_context(platform: Platform, *, changed: Callable[[], None] = lambda: None) -> ApiContext:
+    """Return what the API's routes work with; `changed` is called when a request has changed something."""
     database, clock, drivers = platform.database, platform.clock, platform.drivers
     shared: Mapping[type[Any], Any] = {
         JobLogs: JobLogs(database, drivers, clock),
@@ -141,6 +141,7 @@ def api_context(platform: Platform) -> ApiContext:
         clock=clock,
         providers=providers(platform),
         shared=shared,
+        changed=changed,
     )
 
 
