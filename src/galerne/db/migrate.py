@@ -5,6 +5,7 @@ in a source tree. The product calls `upgrade`.
 """
 
 import argparse
+import io
 import tempfile
 import threading
 from pathlib import Path
@@ -41,7 +42,7 @@ def check(url: str) -> None:
 
 def configuration(url: str) -> Config:
     """Return what Alembic needs to know; nothing is read from the working directory."""
-    config = Config()
+    config = Config(stdout=io.StringIO())  # It would print among our commands' own output.
     config.set_main_option("script_location", str(_FOLDER))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))

@@ -28,6 +28,7 @@ class ApiContext:
     clock: Clock
     providers: Providers  # Built anew on each request's transaction.
     shared: Mapping[type[Any], Any]  # Process-wide; open sessions of their own where they need one.
+    changed: Callable[[], None] = lambda: None  # Called when a request has committed a change.
 
 
 def context_of(request: Request) -> ApiContext:

@@ -1,7 +1,8 @@
 """The request edge: one request is one transaction, of one tenant.
 
 `TransactionalRoute` authenticates, opens the tenant's session, runs the endpoint, and commits when that
-returns; an error rolls back, but for a refusal that is itself on record (`GalerneError.commits`). A POST with an `Idempotency-Key` is answered once.
+returns; an error rolls back, but for a refusal that is itself on record (`GalerneError.commits`).
+A POST with an `Idempotency-Key` is answered once.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
+from galerne.db.session import on_commit
 from galerne.rest import idempotency
 from galerne.rest.errors import GalerneError, Unauthenticated
 from galerne.rest.problems import problem_response
@@ -71,9 +73,12 @@ def bearer_secret(request: Request) -> str:
 async def _session(
     context: ApiContext, request: Request, subject: Subject
 ) -> AsyncIterator[AsyncSession]:
-    is_query = request.method in {"GET", "HEAD"}
-    opened = context.database.read if is_query else context.database.write
-    async with opened(subject.scope) as session:
+    if request.method in {"GET", "HEAD"}:
+        async with context.database.read(subject.scope) as session:
+            yield session
+        return
+    async with context.database.write(subject.scope) as session:
+        on_commit(session, context.changed)
         yield session
 
 

@@ -15,23 +15,23 @@ _last_pass = Gauge("galerne_loop_last_pass_timestamp_seconds", "When the loop la
 
 
 class Wakeup:
-    """Ends the pause of every loop of this process early; set when a commit made work."""
+    """Ends the pauses of this process's loops early, when a request or another loop made work.
+
+    Other processes' loops find that work after their own pause: nothing depends on being woken.
+    """
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._waiting: list[asyncio.Event] = []
 
     def wake(self) -> None:
-        self._event.set()
+        for event in self._waiting:
+            event.set()
 
-    async def wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-
-    def clear(self) -> None:
-        self._event.clear()
+    def subscribe(self) -> asyncio.Event:
+        """Return an event of the caller's own, so that no loop clears what another waits for."""
+        event = asyncio.Event()
+        self._waiting.append(event)
+        return event
 
 
 class Loop:
@@ -50,6 +50,7 @@ class Loop:
         self._run = run
         self._clock = clock
         self._wakeup = wakeup
+        self._woken = wakeup.subscribe()
         self._idle_seconds = idle_seconds
         self._stopping = False
 
@@ -57,7 +58,7 @@ class Loop:
         """Pass after pass until `stop`. An error backs off and is shown; it never ends the loop."""
         failures = 0
         while not self._stopping:
-            self._wakeup.clear()
+            self._woken.clear()
             try:
                 worked = await self._run()
             except Exception as error:  # noqa: BLE001 - the loop's edge: log, count, back off
@@ -71,12 +72,21 @@ class Loop:
                 failures = 0
                 _last_pass.labels(self.name).set(self._clock.now().timestamp())
                 pause = 0.0 if worked else self._idle_seconds
+                if worked:
+                    self._wakeup.wake()
             if pause and not self._stopping:
-                await self._wakeup.wait(pause)
+                await self._wait(pause)
             else:
                 await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Finish the pass that runs, then return."""
         self._stopping = True
-        self._wakeup.wake()
+        self._woken.set()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return

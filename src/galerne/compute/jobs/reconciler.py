@@ -228,7 +228,6 @@ class _Apply:
                 return self._soon()
             case Action.MARK_RUNNING:
                 self._move("started", attempt=self.row.attempt, attempt_id=self.loaded.handle)
-                self.row.started_at = self.row.started_at or self._seen_start()
                 self.row.detail = ""
                 return self._soon()
             case Action.FINISH:
@@ -364,10 +363,6 @@ class _Apply:
     def _move(self, verb: str, **data: Any) -> None:
         transition(self.session, self.row, verb, actor=ACTOR, at=self.now, data=data)
 
-    def _seen_start(self) -> datetime:
-        seen = self.learnt.seen
-        return seen.started_at if seen is not None and seen.started_at is not None else self.now
-
     def _soon(self) -> datetime:
         return self.now + timedelta(seconds=OBSERVE_SECONDS)
 
@@ -422,6 +417,7 @@ def _record(
     now: datetime,
 ) -> None:
     attempt.started_at = attempt.started_at or seen.started_at
+    row.started_at = row.started_at or seen.started_at
     meter(
         session,
         attempt,
