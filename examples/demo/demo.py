@@ -225,7 +225,7 @@ def account(story: Story) -> None:
 
 
 def wait_for_usage(story: Story) -> None:
-    """A replica's use is metered in windows of a minute, and requests leave in batches: wait for both."""
+    """Wait for both kinds of use: replicas are metered by the minute, and requests leave in batches."""
     deadline = time.monotonic() + 90
     with console.status("waiting for the deployment's first metering window"):
         while time.monotonic() < deadline:

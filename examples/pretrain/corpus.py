@@ -315,7 +315,7 @@ def run(command: list[str], directory: Path, package: str) -> str:
     if program is None:
         raise SourceUnavailableError(f"cannot get {package}: there is no {command[0]} here")
     try:
-        done = subprocess.run(  # noqa: S603 -- fixed commands, no shell
+        done = subprocess.run(
             [program, *command[1:]],
             cwd=directory,
             capture_output=True,

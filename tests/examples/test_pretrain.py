@@ -5,8 +5,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -31,26 +33,26 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def corpus():
+def corpus() -> Iterator[ModuleType]:
     yield load("corpus")
     del sys.modules["corpus"]
 
 
 @pytest.fixture(scope="module")
-def progress():
+def progress() -> Iterator[ModuleType]:
     yield load("progress")
     del sys.modules["progress"]
 
 
 @pytest.fixture(scope="module")
-def checkpoints(progress):
+def checkpoints(progress: ModuleType) -> Iterator[ModuleType]:
     assert sys.modules["progress"] is progress
     yield load("checkpoints")
     del sys.modules["checkpoints"]
 
 
 @pytest.fixture(scope="module")
-def card(progress):
+def card(progress: ModuleType) -> Iterator[ModuleType]:
     assert sys.modules["progress"] is progress
     yield load("card")
     del sys.modules["card"]
@@ -71,7 +73,7 @@ FRENCH = "Le gestionnaire de paquets installe les programmes et les tient à jou
 
 
 @pytest.fixture
-def handbook(tmp_path):
+def handbook(tmp_path: Path) -> Path:
     html = tmp_path / "html"
     for folder, texts in {
         "en-US": ENGLISH,
@@ -84,30 +86,32 @@ def handbook(tmp_path):
 
 
 class TestExtract:
-    def test_keeps_prose_with_its_inline_markup(self, corpus):
+    def test_keeps_prose_with_its_inline_markup(self, corpus: ModuleType) -> None:
         """A paragraph is its text with inline elements and entities resolved, spaces normalized."""
         html = page(
             "Le serveur\n\t\t<code>bind</code> s'occupe&nbsp;du <em>DNS</em> &amp; du reste."
         )
         assert corpus.extract(html) == ["Le serveur bind s'occupe du DNS & du reste."]
 
-    def test_drops_code_and_navigation(self, corpus):
+    def test_drops_code_and_navigation(self, corpus: ModuleType) -> None:
         """Listings inside a paragraph and everything outside of paragraphs are left out."""
         html = page("Avant<pre>apt install x</pre> après.") + "<pre>ls</pre><p>Suivant</p>"
         assert corpus.extract(html) == ["Avant après."]
 
-    def test_a_nested_block_stays_with_its_paragraph(self, corpus):
+    def test_a_nested_block_stays_with_its_paragraph(self, corpus: ModuleType) -> None:
         """A division inside a paragraph does not end it."""
         assert corpus.extract(page("un <div class='note'>deux</div> trois")) == ["un deux trois"]
 
 
 class TestHandbook:
-    def test_untranslated_paragraphs_are_dropped(self, corpus, handbook):
+    def test_untranslated_paragraphs_are_dropped(self, corpus: ModuleType, handbook: Path) -> None:
         """What also stands in the English pages is not text in another language."""
         found = corpus.handbook_paragraphs(handbook, ["da", "fr"])
         assert found == {"da": [], "fr": [FRENCH]}
 
-    def test_english_with_a_translated_cross_reference_is_still_english(self, corpus):
+    def test_english_with_a_translated_cross_reference_is_still_english(
+        self, corpus: ModuleType
+    ) -> None:
         """A paragraph counts as English when only its reference to a section was translated."""
         english = corpus.shingles(ENGLISH)
         assert corpus.is_english(ENGLISH[1].replace("Section", "Kapitel"), english)
@@ -146,7 +150,7 @@ msgstr "Nom"
 
 
 class TestCatalogue:
-    def test_messages_are_unescaped_and_joined(self, corpus):
+    def test_messages_are_unescaped_and_joined(self, corpus: ModuleType) -> None:
         """Continued strings are one message; plural forms count one by one."""
         assert corpus.catalogue_paragraphs([CATALOGUE, CATALOGUE]) == [
             'Le fichier est vide : « "rien" ».',
@@ -155,12 +159,12 @@ class TestCatalogue:
         ]
 
 
-def source(corpus, **paragraphs):
+def source(corpus: ModuleType, **paragraphs: list[str]) -> Any:
     return corpus.Source("debian", "book", "1.0", "CC0-1.0", "Free.\n", paragraphs, 10)
 
 
 class TestDataset:
-    def test_the_same_source_gives_the_same_bytes(self, corpus, tmp_path):
+    def test_the_same_source_gives_the_same_bytes(self, corpus: ModuleType, tmp_path: Path) -> None:
         """Two runs write identical files, whatever the order of the languages."""
         texts = source(corpus, fr=["un deux trois", "quatre"], de=["eins zwei drei"])
         corpus.write(tmp_path / "a", texts, ["fr", "de"], 1000)
@@ -170,7 +174,7 @@ class TestDataset:
         for name in files:
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
-    def test_the_facts_describe_the_files(self, corpus, tmp_path):
+    def test_the_facts_describe_the_files(self, corpus: ModuleType, tmp_path: Path) -> None:
         """`dataset.json` states licence, source, and size and digest of every text."""
         out = tmp_path / "dataset"
         corpus.write(out, source(corpus, fr=["été"]), ["fr"], 1000)
@@ -180,28 +184,30 @@ class TestDataset:
         assert facts["languages"]["fr"]["characters"] == 4
         assert corpus.complete_languages(out) == ("fr",)
 
-    def test_a_changed_text_makes_it_incomplete(self, corpus, tmp_path):
+    def test_a_changed_text_makes_it_incomplete(self, corpus: ModuleType, tmp_path: Path) -> None:
         """A dataset whose text was altered is not taken for a complete one."""
         out = tmp_path / "dataset"
         corpus.write(out, source(corpus, fr=["été"]), ["fr"], 1000)
         (out / "fr.txt").write_text("hiver\n", "utf-8")
         assert corpus.complete_languages(out) == ()
 
-    def test_text_is_cut_between_paragraphs(self, corpus):
+    def test_text_is_cut_between_paragraphs(self, corpus: ModuleType) -> None:
         """The limit of characters, line ends included, never cuts a paragraph."""
         assert list(corpus.within(["abc", "def", "g"], 8)) == ["abc", "def"]
         assert list(corpus.within(["abc", "def", "g"], 7)) == ["abc"]
 
-    def test_a_language_without_enough_text_is_left_out(self, corpus):
+    def test_a_language_without_enough_text_is_left_out(self, corpus: ModuleType) -> None:
         """By default only truly translated languages are taken."""
         assert corpus.choose(source(corpus, fr=["a long sentence"], de=["kurz"]), None) == ["fr"]
 
-    def test_a_language_asked_for_by_name_must_be_there(self, corpus):
+    def test_a_language_asked_for_by_name_must_be_there(self, corpus: ModuleType) -> None:
         """Leaving out a language that the user named would be silent loss: it is an error."""
         with pytest.raises(corpus.LanguageMissingError, match="'de'"):
             corpus.choose(source(corpus, de=["kurz"]), ("de",))
 
-    def test_a_complete_dataset_is_kept(self, corpus, tmp_path, capsys):
+    def test_a_complete_dataset_is_kept(
+        self, corpus: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """Running it again on a complete dataset fetches nothing and says so."""
         out = tmp_path / "dataset"
         corpus.write(out, source(corpus, fr=["été"]), ["fr"], 1000)
@@ -209,7 +215,9 @@ class TestDataset:
         assert capsys.readouterr().out.startswith("corpus kept ")
         assert corpus.main(["--out", str(out), "--languages", "fr,de"]) == 2
 
-    def test_a_directory_with_other_files_is_refused(self, corpus, tmp_path):
+    def test_a_directory_with_other_files_is_refused(
+        self, corpus: ModuleType, tmp_path: Path
+    ) -> None:
         """Files that are no dataset are never replaced, also not with --force."""
         (tmp_path / "thesis.txt").write_text("years of work")
         assert corpus.main(["--out", str(tmp_path), "--force"]) == 2
@@ -217,7 +225,7 @@ class TestDataset:
 
 
 class TestProgress:
-    def test_the_line_has_its_exact_form(self, progress):
+    def test_the_line_has_its_exact_form(self, progress: ModuleType) -> None:
         """Programs read this line: its words and their order are fixed."""
         line = progress.progress_line(
             progress.Point(120, 245760, 31.24),
@@ -230,7 +238,7 @@ class TestProgress:
         )
         assert PROGRESS_LINE.fullmatch(line)
 
-    def test_the_result_names_every_language(self, progress):
+    def test_the_result_names_every_language(self, progress: ModuleType) -> None:
         """The last line gives the mean loss and the perplexity of each language."""
         line = progress.result_line(
             progress.Point(9, 1024, 1.0),
@@ -243,7 +251,7 @@ class TestProgress:
             " checkpoint=c/checkpoint-9"
         )
 
-    def test_whichever_budget_ends_first_counts(self, progress):
+    def test_whichever_budget_ends_first_counts(self, progress: ModuleType) -> None:
         """Steps and seconds both bound the training, and the estimate never passes the steps."""
         budget = progress.Budget(steps=100, seconds=60)
         assert budget.done_fraction(10, 30) == 0.5
@@ -253,7 +261,7 @@ class TestProgress:
         assert budget.steps_expected(90, 30) == 100
         assert progress.Budget(steps=100).steps_expected(10, 30) == 100
 
-    def test_the_learning_rate_rises_then_falls(self, progress):
+    def test_the_learning_rate_rises_then_falls(self, progress: ModuleType) -> None:
         """It warms up to the full rate and ends at the stated rest, never at nothing."""
         schedule = progress.Schedule(warmup_fraction=0.1, final_learning_rate_fraction=0.05)
         rates = [schedule.rate(share / 20) for share in range(21)]
@@ -265,14 +273,14 @@ class TestProgress:
 
 class TestCheckpoints:
     @staticmethod
-    def save(checkpoints, root, step):
+    def save(checkpoints: ModuleType, root: Path, step: int) -> Path:
         path = root / f"checkpoint-{step}"
         path.mkdir()
         (path / "model.safetensors").write_bytes(b"weights" * step)
         checkpoints.mark_complete(path, checkpoints.Point(step, step * 8, step / 2), "run")
         return path
 
-    def test_the_newest_is_chosen_by_number(self, checkpoints, tmp_path):
+    def test_the_newest_is_chosen_by_number(self, checkpoints: ModuleType, tmp_path: Path) -> None:
         """Step 100 is newer than step 20, though its name sorts before."""
         self.save(checkpoints, tmp_path, 20)
         newest = self.save(checkpoints, tmp_path, 100)
@@ -292,12 +300,8 @@ class TestCheckpoints:
         ids=["no marker", "broken marker", "odd marker", "file missing", "file cut short"],
     )
     def test_a_truncated_one_is_ignored_with_its_reason(
-        self,
-        checkpoints,
-        tmp_path,
-        damage,
-        reason,
-    ):
+        self, checkpoints: ModuleType, tmp_path: Path, damage: Callable[[Path], object], reason: str
+    ) -> None:
         """A killed save is passed over for the complete checkpoint before it, and named."""
         older = self.save(checkpoints, tmp_path, 20)
         truncated = self.save(checkpoints, tmp_path, 30)
@@ -308,13 +312,15 @@ class TestCheckpoints:
         assert path == truncated
         assert reason in why
 
-    def test_nothing_to_resume_from(self, checkpoints, tmp_path):
+    def test_nothing_to_resume_from(self, checkpoints: ModuleType, tmp_path: Path) -> None:
         """A first attempt, where not even the directory is there, starts from the beginning."""
         assert checkpoints.newest_complete(tmp_path / "none") == (None, [])
 
 
 class TestCard:
-    def test_it_states_licence_languages_and_losses(self, card, progress, tmp_path):
+    def test_it_states_licence_languages_and_losses(
+        self, card: ModuleType, progress: ModuleType, tmp_path: Path
+    ) -> None:
         """A model leaves with its licence, its languages, its figures and the copyright notice."""
         notice = tmp_path / "NOTICE"
         notice.write_text("Copyright the authors\n")
@@ -363,7 +369,9 @@ class TestThreads:
             ([], "max 100000", 8),
         ],
     )
-    def test_no_more_than_the_workload_was_given(self, tmp_path, environment, limit, expected):
+    def test_no_more_than_the_workload_was_given(
+        self, tmp_path: Path, environment: list[str], limit: str | None, expected: int
+    ) -> None:
         """The user's word first, then the smallest of CPUs granted, cgroup quota and machine."""
         if limit:
             (tmp_path / "cpu.max").write_text(f"{limit}\n")
@@ -378,7 +386,7 @@ class TestThreads:
 
 
 class TestJobFile:
-    def test_it_takes_along_every_file_that_training_imports(self):
+    def test_it_takes_along_every_file_that_training_imports(self) -> None:
         """`files:` names all scripts beside train.py, which would otherwise not start."""
         job = yaml.safe_load((EXAMPLE / "galerne.yaml").read_text("utf-8"))
         scripts = {file.name for file in EXAMPLE.glob("*.py")} - {"corpus.py"}

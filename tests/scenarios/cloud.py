@@ -37,7 +37,7 @@ ROUNDS_MAX = 200
 CLAIM_SECONDS = 30.0
 
 
-class Killed(BaseException):  # noqa: N818 - what happened to the worker
+class Killed(BaseException):
     """The worker process dies here. Not an Exception: no handler of ours may catch a SIGKILL."""
 
 

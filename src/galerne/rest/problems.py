@@ -7,10 +7,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
-from galerne.rest.errors import GalerneError, Unavailable
+from galerne.rest.errors import BadRequest, GalerneError, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger(__name__)
@@ -53,7 +53,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(GalerneError, _galerne)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _database)
+    for unreachable in (OperationalError, InterfaceError, ConnectionError):
+        app.add_exception_handler(unreachable, _database)
+    app.add_exception_handler(DataError, _value)
 
 
 async def _galerne(request: Request, error: Exception) -> JSONResponse:
@@ -109,5 +111,17 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
             "the database did not answer in time",
             code="database_unavailable",
             hint="nothing was changed; send the same request again",
+        )
+    )
+
+
+async def _value(request: Request, error: Exception) -> JSONResponse:
+    """Answer for a value that the database cannot hold, as text with a zero byte on PostgreSQL."""
+    del request, error
+    return problem_response(
+        BadRequest(
+            "a value in the request cannot be stored or compared",
+            code="value_invalid",
+            hint="look for control characters, such as a zero byte, and for numbers out of range",
         )
     )
