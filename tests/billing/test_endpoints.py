@@ -11,11 +11,10 @@ from galerne.db.session import Database, Scope
 from galerne.iam.organizations.models import Organization
 from galerne.iam.projects.models import Project
 from galerne.kit.clock import ManualClock
-from galerne.kit.ids import new_id
 from galerne.metering.usage.service import UsageService
 from galerne.rest.subject import Subject
 
-PROJECT = new_id("prj")
+PROJECT = "prj_01m8165zbrev0tbs5jsgn2vhhr"
 READER = Subject(ORGANIZATION, "key_one", frozenset({"usage:read", "prices:read"}))
 
 

@@ -63,7 +63,9 @@ async def test_a_missing_scope_is_named(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer ", "Basic YTpi", f"Bearer {new_secret()}"]
+    "header",
+    [None, "", "Bearer", "Bearer ", "Basic YTpi", f"Bearer {new_secret()}"],
+    ids=["none", "empty", "scheme", "blank", "basic", "unknown"],
 )
 async def test_without_a_valid_key_nothing_opens(world: World, header: str | None) -> None:
     """No key, a wrong scheme and an unknown key are all refused with 401."""
