@@ -12,7 +12,14 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +39,9 @@ ENV_OTHERS = frozenset(
     {"URL", "API_KEY", "PROJECT", "CONFIG", "SERVER_CONFIG", "GATEWAY_URL", "CONTEXT"}
 )
 ENV_OTHER_PREFIXES = ("FAKE_", "INPUT_", "BENCH_", "REQUIRE_", "TEST_")
+
+
+DATABASE_SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://")
 
 
 class SettingsError(Exception):
@@ -109,6 +119,14 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     registry: RegistrySettings = RegistrySettings()
 
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_one_we_know(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(DATABASE_SCHEMES):
+            # The value may hold a password: the error does not repeat it.
+            raise ValueError(f"must begin with {' or '.join(DATABASE_SCHEMES)}")
+        return value
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
@@ -151,8 +169,10 @@ def load_settings(
         settings = Settings(**dict(overrides or {}))
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     except SourceError as error:
         raise SettingsError(f"{error}; write lists as JSON") from None
     finally:
@@ -189,7 +209,8 @@ def _explain(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             lines.append(f"unknown setting {where}{_nearest(path)}")
         else:
-            lines.append(f"setting {where}: {item['msg']}, got {item['input']!r}")
+            got = "" if where == "database_url" else f", got {item['input']!r}"
+            lines.append(f"setting {where}: {item['msg']}{got}")
     return "; ".join(lines)
 
 

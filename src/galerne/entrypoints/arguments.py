@@ -1,12 +1,12 @@
 """Arguments that every server process takes, and settings from them. A wrong one ends with its name."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from galerne.config import Settings, SettingsError, load_settings
+from galerne.entrypoints.failures import end
 
 USAGE_EXIT_CODE = 2
 
@@ -38,11 +38,23 @@ def read_settings(arguments: argparse.Namespace, **overrides: Any) -> Settings:
     if log:
         values["log"] = log
     try:
-        return load_settings(arguments.config, overrides=values)
+        settings = load_settings(arguments.config, overrides=values)
     except SettingsError as error:
-        sys.stderr.write(f"error: {error} (settings_invalid)\n")
-        sys.stderr.write("hint: docs/reference/settings.md lists every setting\n")
-        raise SystemExit(USAGE_EXIT_CODE) from None
+        end(
+            str(error),
+            code="settings_invalid",
+            hint="docs/reference/settings.md lists every setting",
+            exit_code=USAGE_EXIT_CODE,
+        )
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        end(
+            f"the data directory {settings.data_dir} cannot be made: {error.strerror}",
+            code="data_dir_unusable",
+            hint="give one that may be written to with --data-dir or GALERNE_DATA_DIR",
+        )
+    return settings
 
 
 def settings_from(program: str, description: str, argv: Sequence[str]) -> Settings:

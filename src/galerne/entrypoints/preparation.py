@@ -6,6 +6,7 @@ Idempotent: every start of `galerne up`, and every `galerne migrate`, runs all o
 import asyncio
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from galerne.billing.prices.service import PriceService
 from galerne.catalog.sites.schemas import SiteFacts
@@ -13,6 +14,7 @@ from galerne.catalog.sites.service import SiteService
 from galerne.config import SiteSettings
 from galerne.db.migrate import upgrade
 from galerne.db.session import Scope
+from galerne.entrypoints.failures import DatabaseUnavailableError
 from galerne.entrypoints.wiring import Platform, organizations
 from galerne.iam.bootstrap import OPERATOR, ensure_operator
 from galerne.registry.models.models import ModelFormat
@@ -26,7 +28,10 @@ _log = structlog.get_logger("galerne.preparation")
 async def prepare(platform: Platform) -> str | None:
     """Bring the installation up to date. Return the operator's first key if it was made just now."""
     platform.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await asyncio.to_thread(upgrade, platform.settings.database)
+    try:
+        await asyncio.to_thread(upgrade, platform.settings.database)
+    except (OSError, DBAPIError) as error:
+        raise DatabaseUnavailableError(f"the schema cannot be prepared: {error}") from error
     # Public: what an auditor checks proofs against, and what the operator should publish.
     key_file = platform.settings.data_dir / LOG_KEY_FILE
     key_file.write_text(f"{platform.signer.verifier_key}\n", encoding="ascii")

@@ -12,14 +12,11 @@ import uvicorn
 import uvloop
 
 from galerne.config import ListenSettings
+from galerne.entrypoints.failures import CannotListenError, StartError, end
 
 GRACE_SECONDS = 30
 START_SECONDS_MAX = 30
 _log = structlog.get_logger("galerne.process")
-
-
-class CannotListenError(Exception):
-    """A port is taken, or the address is not this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +42,12 @@ class _Server(uvicorn.Server):
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a process's work on the fastest event loop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
+    """Run a process's work on the fastest event loop. Where it cannot start, end with the reason."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except StartError as error:
+        end(str(error), code=error.code, hint=error.hint)
 
 
 async def serve(

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,10 @@ import structlog
 from galerne.config import Settings
 from galerne.entrypoints.api import build_app
 from galerne.entrypoints.arguments import parser_of, read_settings
+from galerne.entrypoints.failures import DataDirectoryInUseError
 from galerne.entrypoints.gateway import gateway_served
 from galerne.entrypoints.preparation import prepare
-from galerne.entrypoints.serving import CannotListenError, Served, run, serve
+from galerne.entrypoints.serving import Served, run, serve
 from galerne.entrypoints.wiring import api_context, open_platform
 from galerne.entrypoints.worker import report_nodes, work
 from galerne.telemetry import configure_logging
@@ -22,11 +22,6 @@ from galerne.worker.loop import Wakeup
 from galerne_client.contexts import write_operator_context
 
 _log = structlog.get_logger("galerne.up")
-IN_USE_EXIT_CODE = 1
-
-
-class DataDirectoryInUseError(Exception):
-    """Another `galerne up` works on this data directory."""
 
 
 @contextmanager
@@ -38,7 +33,10 @@ def exclusive(data_dir: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise DataDirectoryInUseError(file.read().strip() or "unknown") from None
+            pid = file.read().strip() or "unknown"
+            raise DataDirectoryInUseError(
+                f"another `galerne up` (pid {pid}) works on {data_dir}"
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(f"{os.getpid()}\n")
@@ -54,23 +52,16 @@ def main(argv: Sequence[str]) -> int:
     overrides = {"site": {"country": arguments.country}} if arguments.country else {}
     settings = read_settings(arguments, **overrides)
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
-    try:
-        with exclusive(settings.data_dir):
-            run(_run(settings))
-    except DataDirectoryInUseError as error:
-        return _fail(
-            f"another `galerne up` (pid {error}) works on {settings.data_dir}",
-            code="data_dir_in_use",
-            hint="stop it, or give this one another --data-dir",
-        )
-    except CannotListenError as error:
-        return _fail(
-            str(error), code="cannot_listen", hint="set GALERNE_API__PORT and GALERNE_GATEWAY__PORT"
-        )
+    run(_run(settings))
     return 0
 
 
 async def _run(settings: Settings) -> None:
+    with exclusive(settings.data_dir):
+        await _up(settings)
+
+
+async def _up(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         secret = await prepare(platform)
         wakeup = Wakeup()
@@ -87,8 +78,3 @@ async def _run(settings: Settings) -> None:
             [api, gateway],
             background=[lambda stop: work(platform, stop, wakeup)],
         )
-
-
-def _fail(message: str, *, code: str, hint: str) -> int:
-    sys.stderr.write(f"error: {message} ({code})\nhint: {hint}\n")
-    return IN_USE_EXIT_CODE
