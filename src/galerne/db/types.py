@@ -1,15 +1,29 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, TypeDecorator
+from sqlalchemy import JSON, DateTime, Dialect, Enum, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
 JsonObject = dict[str, Any]
 
 # JSONB on PostgreSQL, text on SQLite. None is NULL, as in any other column.
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+ENUM_LENGTH = 20
+
+
+def enum_column(kinds: type[StrEnum]) -> Enum:
+    """Return the type of a column that holds one of `kinds` by value: text, on both databases."""
+    return Enum(
+        kinds,
+        native_enum=False,
+        length=ENUM_LENGTH,
+        values_callable=lambda members: [member.value for member in members],
+    )
 
 
 class UtcDateTime(TypeDecorator[datetime]):

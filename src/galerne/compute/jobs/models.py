@@ -3,21 +3,15 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Enum, Index, String, UniqueConstraint
+from sqlalchemy import Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.compute.jobs.states import TRANSITIONS, JobState
 from galerne.compute.windows import Metered
 from galerne.db.base import ID_LENGTH, ProjectRecord
-from galerne.db.types import Json, JsonObject, UtcDateTime
+from galerne.db.types import Json, JsonObject, UtcDateTime, enum_column
 from galerne.events.transition import Transitions
 from galerne.worker.claims import ClaimableRecord
-
-
-def _state_column(states: type[JobState]) -> Enum:
-    return Enum(
-        states, native_enum=False, length=20, values_callable=lambda kinds: [k.value for k in kinds]
-    )
 
 
 class Job(ProjectRecord, ClaimableRecord):
@@ -37,7 +31,7 @@ class Job(ProjectRecord, ClaimableRecord):
     submitted_by: Mapped[str] = mapped_column(String(ID_LENGTH))
 
     wanted: Mapped[str] = mapped_column(String(10), default="run")  # "run" or "stop".
-    state: Mapped[JobState] = mapped_column(_state_column(JobState))
+    state: Mapped[JobState] = mapped_column(enum_column(JobState))
     attempt: Mapped[int] = mapped_column(default=0)  # Number of the latest attempt; 0: none yet.
     lease_id: Mapped[str | None] = mapped_column(String(ID_LENGTH), index=True)
     site_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))

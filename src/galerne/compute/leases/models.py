@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Enum, Index, String
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.compute.leases.states import TRANSITIONS, LeaseState
 from galerne.db.base import ID_LENGTH, ProjectRecord
-from galerne.db.types import Json, JsonObject, UtcDateTime
+from galerne.db.types import Json, JsonObject, UtcDateTime, enum_column
 from galerne.events.transition import Transitions
 
 
@@ -43,14 +43,7 @@ class CapacityLease(ProjectRecord):
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     # Actual.
-    state: Mapped[LeaseState] = mapped_column(
-        Enum(
-            LeaseState,
-            native_enum=False,
-            length=20,
-            values_callable=lambda states: [state.value for state in states],
-        )
-    )
+    state: Mapped[LeaseState] = mapped_column(enum_column(LeaseState))
     waiting: Mapped[JsonObject | None] = mapped_column(Json)  # {code, message, hint}.
     site_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
     driver: Mapped[str | None] = mapped_column(String(20))

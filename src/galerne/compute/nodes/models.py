@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from galerne.compute.nodes.states import TRANSITIONS, NodeState
 from galerne.db.base import ID_LENGTH, Base, Record
-from galerne.db.types import Json, UtcDateTime
+from galerne.db.types import Json, UtcDateTime, enum_column
 from galerne.events.transition import Transitions
 
 NAME_LENGTH = 100
@@ -47,14 +47,7 @@ class Node(Record):
     cpu_watts: Mapped[int] = mapped_column()
     accelerator_watts: Mapped[int] = mapped_column()
 
-    state: Mapped[NodeState] = mapped_column(
-        Enum(
-            NodeState,
-            native_enum=False,
-            length=20,
-            values_callable=lambda states: [state.value for state in states],
-        )
-    )
+    state: Mapped[NodeState] = mapped_column(enum_column(NodeState))
     drain_wanted: Mapped[bool] = mapped_column(default=False)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -1,9 +1,10 @@
 """The table of members."""
 
-from sqlalchemy import Enum, ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.db.base import ID_LENGTH, TenantRecord
+from galerne.db.types import enum_column
 from galerne.iam.roles import Role
 
 EMAIL_LENGTH_MAX = 254
@@ -22,11 +23,4 @@ class Member(TenantRecord):
     )
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH_MAX))
     name: Mapped[str] = mapped_column(String(NAME_LENGTH_MAX))
-    role: Mapped[Role] = mapped_column(
-        Enum(
-            Role,
-            native_enum=False,
-            length=20,
-            values_callable=lambda roles: [role.value for role in roles],
-        )
-    )
+    role: Mapped[Role] = mapped_column(enum_column(Role))

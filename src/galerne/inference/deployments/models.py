@@ -1,15 +1,14 @@
 """Tables of deployments and replicas. Wanted and actual are different columns."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import Enum, Index, String
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.compute.windows import Metered
 from galerne.db.base import ID_LENGTH, ProjectRecord
-from galerne.db.types import Json, JsonObject, UtcDateTime
+from galerne.db.types import Json, JsonObject, UtcDateTime, enum_column
 from galerne.events.transition import Transitions
 from galerne.inference.deployments.states import (
     DEPLOYMENT_TRANSITIONS,
@@ -18,12 +17,6 @@ from galerne.inference.deployments.states import (
     ReplicaState,
 )
 from galerne.worker.claims import ClaimableRecord
-
-
-def _states(kinds: type[StrEnum]) -> Enum:
-    return Enum(
-        kinds, native_enum=False, length=20, values_callable=lambda each: [k.value for k in each]
-    )
 
 
 class Deployment(ProjectRecord, ClaimableRecord):
@@ -43,7 +36,7 @@ class Deployment(ProjectRecord, ClaimableRecord):
     submitted_by: Mapped[str] = mapped_column(String(ID_LENGTH))
 
     wanted: Mapped[str] = mapped_column(String(10), default="run")  # "run" or "stop".
-    state: Mapped[DeploymentState] = mapped_column(_states(DeploymentState))
+    state: Mapped[DeploymentState] = mapped_column(enum_column(DeploymentState))
     reason: Mapped[JsonObject | None] = mapped_column(Json)
     ready_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # First time a replica was.
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -61,7 +54,7 @@ class Replica(ProjectRecord, ClaimableRecord, Metered):
     deployment_id: Mapped[str] = mapped_column(String(ID_LENGTH), index=True)
     lease_id: Mapped[str] = mapped_column(String(ID_LENGTH), index=True)
     wanted: Mapped[str] = mapped_column(String(10), default="run")  # "run" or "end".
-    state: Mapped[ReplicaState] = mapped_column(_states(ReplicaState))
+    state: Mapped[ReplicaState] = mapped_column(enum_column(ReplicaState))
     driver: Mapped[str | None] = mapped_column(String(20))
     site_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
     node_names: Mapped[list[str]] = mapped_column(Json, default=list)

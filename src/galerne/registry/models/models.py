@@ -2,11 +2,11 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Enum, String, UniqueConstraint
+from sqlalchemy import BigInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.db.base import ID_LENGTH, ProjectRecord, Record
-from galerne.db.types import Json, JsonObject
+from galerne.db.types import Json, JsonObject, enum_column
 from galerne.registry.artifacts.models import SHA256_LENGTH, SOURCE_ID_LENGTH
 
 
@@ -17,12 +17,7 @@ class ModelFormat(StrEnum):
     SAFETENSORS = "safetensors"  # A directory with configuration and tokenizer.
 
 
-_FORMAT = Enum(
-    ModelFormat,
-    native_enum=False,
-    length=20,
-    values_callable=lambda formats: [each.value for each in formats],
-)
+_FORMAT = enum_column(ModelFormat)
 
 
 class RegisteredModel(ProjectRecord):
