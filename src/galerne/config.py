@@ -57,23 +57,31 @@ class Section(BaseModel):
 class SiteSettings(Section):
     """The site that this machine is. Without a country no label that names places allows it."""
 
-    name: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    name: str = Field(
+        "local",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="What `regions` and `galerne sites` call it.",
+    )
     country: str | None = Field(None, pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")
-    operator: str = "self"
+    operator: str = Field("self", description="Who runs it, as proofs name them.")
     operator_subject_to: list[str] = Field(
         [], description="Countries whose law reaches the operator."
     )
-    certifications: list[str] = []
+    certifications: list[str] = Field([], description="As SecNumCloud, HDS; labels ask for them.")
     grid_zone: str | None = Field(None, description="As FRA; gives the carbon of a kilowatt-hour.")
-    pue: float = Field(1.0, ge=1.0, le=5.0)
-    power_cap_watts: int | None = Field(None, gt=0)
+    pue: float = Field(
+        1.0, ge=1.0, le=5.0, description="Energy at the site's meter for each unit at the node."
+    )
+    power_cap_watts: int | None = Field(
+        None, gt=0, description="What is placed here never draws more, by the power model."
+    )
 
 
 class ListenSettings(Section):
     """Where a process listens."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(ge=1, le=65_535)
+    host: str = Field("127.0.0.1", description="Address to listen on; TLS is a proxy's business.")
+    port: int = Field(ge=1, le=65_535, description="Port to listen on.")
 
     @property
     def url(self) -> str:
@@ -89,15 +97,21 @@ class WorkerSettings(Section):
 class LogSettings(Section):
     """What the processes say of themselves."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "text"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is said."
+    )
+    format: Literal["json", "text"] = Field(
+        "json", description="`text` is for people at a terminal."
+    )
 
 
 class RegistrySettings(Section):
     """Bounds of what is uploaded."""
 
     blob_bytes_max: Annotated[
-        int, BeforeValidator(lambda v: parse_size_bytes(v) if isinstance(v, str) else v)
+        int,
+        BeforeValidator(lambda v: parse_size_bytes(v) if isinstance(v, str) else v),
+        Field(description="Largest single upload, also written as `64GiB`."),
     ] = 2**36
 
 
@@ -108,7 +122,9 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_NESTING, extra="forbid", frozen=True
     )
 
-    data_dir: Path = Path(".galerne")
+    data_dir: Path = Field(
+        Path(".galerne"), description="Where keys, objects, logs and the embedded database are."
+    )
     database_url: str | None = Field(
         default=None, description="SQLite in the data directory if left out."
     )
