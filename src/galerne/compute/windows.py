@@ -98,6 +98,7 @@ def meter(
     row.memory_byte_seconds = max(row.memory_byte_seconds, use.memory_byte_seconds)
     row.memory_peak_bytes = max(row.memory_peak_bytes, use.memory_peak_bytes)
     row.accelerator_milliseconds = max(row.accelerator_milliseconds, use.accelerator_milliseconds)
-    row.energy_microjoules = use.energy_microjoules
+    if use.energy_microjoules is not None:
+        row.energy_microjoules = max(row.energy_microjoules or 0, use.energy_microjoules)
     row.metered_at = max(ended, began)
     row.metered_windows += 1

@@ -30,6 +30,9 @@ CLAIM_SECONDS = 30.0
 _passes = Counter(
     "galerne_reconcile_passes_total", "Passes by kind and outcome", ["kind", "outcome"]
 )
+_rows = Counter(
+    "galerne_reconcile_rows_total", "Rows looked at by kind and outcome", ["kind", "outcome"]
+)
 _seconds = Histogram("galerne_reconcile_pass_seconds", "Length of a pass", ["kind"])
 _log = structlog.get_logger(__name__)
 
@@ -92,6 +95,7 @@ class Pass(Generic[RowT, LoadedT, LearntT]):
         self._clock = clock
         self._owner = owner
         self._claim_seconds = claim_seconds
+        self._due_at: Mapping[str, datetime | None] = {}  # Of the claimed rows, as they were found.
 
     async def run(self) -> int:
         """Run one pass; return how many rows it looked at."""
@@ -114,13 +118,16 @@ class Pass(Generic[RowT, LoadedT, LearntT]):
         seconds = self._clock.monotonic() - began
         _seconds.labels(self._reconciler.kind).observe(seconds)
         _passes.labels(self._reconciler.kind, "failed" if failed else "ok").inc()
+        stale = len(loaded) - applied - failed
+        for outcome, count in (("ok", applied), ("failed", failed), ("stale", stale)):
+            _rows.labels(self._reconciler.kind, outcome).inc(count)
         _log.debug(
             "pass",
             kind=self._reconciler.kind,
             claimed=len(loaded),
             applied=applied,
             failed=failed,
-            stale=len(loaded) - applied - failed,
+            stale=stale,
             milliseconds=round(seconds * 1000, 1),
         )
         return len(loaded)
@@ -136,6 +143,7 @@ class Pass(Generic[RowT, LoadedT, LearntT]):
                 limit=self._reconciler.batch_max,
                 due=self._reconciler.due(now),
             )
+            self._due_at = {row.id: row.next_pass_at for row in rows}
             return await self._reconciler.load(session, rows) if rows else {}
 
     async def _keep(self, held: Claim) -> None:
@@ -174,7 +182,9 @@ class Pass(Generic[RowT, LoadedT, LearntT]):
                     )
                 else:
                     applied += 1
-                    claims.release(row, next_pass_at=outcome)
+                    # Who woke the row while this pass ran wants a pass that knows what he wrote.
+                    woken = row.next_pass_at != self._due_at[row.id]
+                    claims.release(row, next_pass_at=row.next_pass_at if woken else outcome)
         return applied, failed
 
     async def _apply_one(

@@ -19,7 +19,7 @@ from galerne.compute.jobs.decide import Action, Situation, after_engine, before_
 from galerne.compute.jobs.models import Job, JobAttempt
 from galerne.compute.jobs.repository import JobRepository
 from galerne.compute.jobs.schemas import JobSpec
-from galerne.compute.jobs.states import JobState
+from galerne.compute.jobs.states import TERMINAL, JobState
 from galerne.compute.leases.models import CapacityLease
 from galerne.compute.leases.service import LeaseService
 from galerne.compute.leases.states import LeaseState
@@ -200,6 +200,8 @@ class JobReconciler(Reconciler[Job, Loaded, Learnt]):
     async def apply(
         self, session: AsyncSession, row: Job, loaded: Loaded, learnt: Learnt, *, now: datetime
     ) -> datetime | None:
+        if row.state in TERMINAL:
+            return None  # Somebody woke it while it ended.
         attempt = await JobRepository(session).latest_attempt(row.id)
         if attempt is not None and learnt.seen is not None:
             _record(session, row, attempt, learnt.seen, loaded.spec, now=now)
@@ -306,6 +308,7 @@ class _Apply:
 
     async def _retry(self) -> datetime | None:
         assert self.row.lease_id is not None
+        self._close_attempt()
         leases = LeaseService(self.session, self.clock)
         await leases.release(self.row.lease_id, actor=ACTOR)
         self.row.lease_id = await request_lease(leases, self.row, self.loaded.spec, actor=ACTOR)
@@ -346,12 +349,26 @@ class _Apply:
         return await self._end(verb)
 
     async def _end(self, verb: str, **data: Any) -> datetime | None:
+        self._close_attempt()
         self._move(verb, **data)
         self.row.ended_at = self.now
         self.row.detail = ""
         if self.row.lease_id is not None:
             await LeaseService(self.session, self.clock).release(self.row.lease_id, actor=ACTOR)
         return None
+
+    def _close_attempt(self) -> None:
+        """Write down how the attempt ended where the engine has no end of it to show."""
+        attempt, refusal = self.attempt, self.learnt.refusal
+        if attempt is None or attempt.cause is not None:
+            return
+        attempt.ended_at = self.now
+        if refusal is not None:
+            attempt.cause, attempt.message = ExitCause.LAUNCH_FAILED.value, str(refusal)[:500]
+        elif self.learnt.action is Action.MARK_STOPPED:
+            attempt.cause = ExitCause.STOPPED.value
+        else:
+            attempt.cause, attempt.message = self._ending()
 
     def _ending(self) -> tuple[str, str]:
         seen = self.learnt.seen

@@ -16,7 +16,11 @@ from galerne.inference.deployments.capacity import lease_request
 from galerne.inference.deployments.models import Deployment, Replica
 from galerne.inference.deployments.repository import DeploymentRepository, Endings
 from galerne.inference.deployments.schemas import DeploymentSpec
-from galerne.inference.deployments.states import DeploymentState, ReplicaState
+from galerne.inference.deployments.states import (
+    DEPLOYMENT_TERMINAL,
+    DeploymentState,
+    ReplicaState,
+)
 from galerne.kit.clock import Clock
 from galerne.kit.ids import new_id
 from galerne.sovereignty.labels import Label
@@ -74,6 +78,8 @@ class DeploymentReconciler(Reconciler[Deployment, str, str]):
         self, session: AsyncSession, row: Deployment, loaded: str, learnt: str, *, now: datetime
     ) -> datetime | None:
         del loaded, learnt
+        if row.state in DEPLOYMENT_TERMINAL:
+            return None  # Somebody woke it while it ended.
         deployments = DeploymentRepository(session)
         live = (await deployments.live_replicas([row.id]))[row.id]
         if row.wanted == "stop":

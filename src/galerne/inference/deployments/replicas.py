@@ -28,7 +28,7 @@ from galerne.inference.deployments.models import Deployment, Replica
 from galerne.inference.deployments.repository import DeploymentRepository
 from galerne.inference.deployments.schemas import DeploymentSpec
 from galerne.inference.deployments.serving import HOST, serve_request
-from galerne.inference.deployments.states import ReplicaState
+from galerne.inference.deployments.states import REPLICA_TERMINAL, ReplicaState
 from galerne.kit.clock import Clock
 from galerne.runtimes.base import Runtime
 from galerne.worker.claims import is_due
@@ -192,6 +192,8 @@ class ReplicaReconciler(Reconciler[Replica, Loaded, Learnt]):
     async def apply(
         self, session: AsyncSession, row: Replica, loaded: Loaded, learnt: Learnt, *, now: datetime
     ) -> datetime | None:
+        if row.state in REPLICA_TERMINAL:
+            return None  # Somebody woke it while it ended.
         if learnt.seen is not None:
             await _record(session, row, loaded, learnt.seen, now)
             _follow_probe(row, ready=learnt.ready, now=now)
