@@ -50,6 +50,7 @@ class Loaded:
     job_id: str
     situation: Situation
     spec: JobSpec
+    attempt_id: str | None  # The latest attempt's, be it over.
     driver: str | None
     handle: str | None
     node_names: tuple[str, ...] = ()
@@ -197,15 +198,21 @@ class JobReconciler(Reconciler[Job, Loaded, Learnt]):
                 action = before.action
             learnt[job.job_id] = Learnt(action, seen=observation)
 
+    async def recall(self, session: AsyncSession, rows: Sequence[Job]) -> Sequence[object]:
+        attempts = await JobRepository(session).latest_attempts([row.id for row in rows])
+        return list(attempts.values())
+
     async def apply(
         self, session: AsyncSession, row: Job, loaded: Loaded, learnt: Learnt, *, now: datetime
     ) -> datetime | None:
         if row.state in TERMINAL:
             return None  # Somebody woke it while it ended.
-        attempt = await JobRepository(session).latest_attempt(row.id)
-        if attempt is not None and learnt.seen is not None:
-            _record(session, row, attempt, learnt.seen, loaded.spec, now=now)
-        return await _Apply(session, row, attempt, loaded, learnt, self._clock, now).run()
+        # No statement here reads what another job's apply has written: all is flushed at once, later.
+        with session.no_autoflush:
+            attempt = await JobRepository(session).attempt(loaded.attempt_id)
+            if attempt is not None and learnt.seen is not None:
+                _record(session, row, attempt, learnt.seen, loaded.spec, now=now)
+            return await _Apply(session, row, attempt, loaded, learnt, self._clock, now).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +415,7 @@ def _load(row: Job, attempt: JobAttempt | None, leases: Mapping[str, CapacityLea
             retry=spec.retry,
         ),
         spec=spec,
+        attempt_id=attempt.id if attempt else None,
         driver=attempt.driver if on_engine and attempt else None,
         handle=attempt.id if on_engine and attempt else None,
         node_names=tuple(attempt.node_names) if on_engine and attempt else (),

@@ -19,8 +19,9 @@ class JobRepository(Repository[Job]):
         )
         return (await self.session.scalars(statement)).all()
 
-    async def latest_attempt(self, job_id: str) -> JobAttempt | None:
-        return (await self.latest_attempts([job_id])).get(job_id)
+    async def attempt(self, attempt_id: str | None) -> JobAttempt | None:
+        """Return one attempt; without a statement where the session holds it."""
+        return await self.session.get(JobAttempt, attempt_id) if attempt_id else None
 
     async def latest_attempts(self, job_ids: Sequence[str]) -> Mapping[str, JobAttempt]:
         statement = select(JobAttempt).join(
