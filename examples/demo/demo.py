@@ -21,13 +21,13 @@ from pathlib import Path
 
 from openai import OpenAI
 from rich.console import Console
-from rich.rule import Rule
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "examples"
 BIN = Path(sys.executable).parent
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
+USAGE_SECONDS_MAX = 30
 QUESTION = "What is the capital of France, and what is it known for? Answer in two sentences."
 
 console = Console(highlight=False)
@@ -64,7 +64,7 @@ class Story:
     def step(self, title: str) -> None:
         self._step += 1
         console.print()
-        console.print(Rule(f"[bold]{self._step}. {title}", align="left"))
+        console.print(f"[bold blue]── {self._step}. {title}")
 
     def run(self, *arguments: str, expect: int = 0, show: bool = True) -> None:
         """Run `galerne …` on the terminal. Raises `DemoFailedError` where it ends otherwise."""
@@ -121,9 +121,6 @@ def tell(story: Story) -> None:
     refuse(story)
     account(story)
     prove(story)
-    story.step("Tidy up")
-    story.run("stop", "chat")
-    story.run("wait", "chat", "--timeout", "60s", show=False)
     console.print(
         f"""
 [bold]What next[/]
@@ -144,7 +141,7 @@ def rent(story: Story) -> None:
         *("--store-context", "customer"),
     )
     story.run("projects", "create", "langues", "--label", "FR")
-    story.step("The fleet: this machine, and two simulated ones")
+    story.step("The fleet: this machine, and simulated sites that serve only what names them")
     operator = {**story.env, "GALERNE_CONFIG": str(story.directory / "none.toml")}
     for name in ("essonne", "neighbours"):
         import_fleet(HERE / "fleets" / f"{name}.yaml", operator)
@@ -219,15 +216,17 @@ def refuse(story: Story) -> None:
 
 
 def account(story: Story) -> None:
-    story.step("The account: tokens, CPU, energy, carbon and euro, by workload")
+    story.step("The endpoint stops, and the account stands: tokens, CPU, energy, carbon, euro")
+    story.run("stop", "chat")
+    story.run("wait", "chat", "--timeout", "60s")
     wait_for_usage(story)
     story.run("usage")
 
 
 def wait_for_usage(story: Story) -> None:
-    """Wait for both kinds of use: replicas are metered by the minute, and requests leave in batches."""
-    deadline = time.monotonic() + 90
-    with console.status("waiting for the deployment's first metering window"):
+    """Wait for the last batch: use leaves engines and gateway beside the work, not in its way."""
+    deadline = time.monotonic() + USAGE_SECONDS_MAX
+    with console.status("waiting for the last usage records"):
         while time.monotonic() < deadline:
             summary = json.loads(story.ask("usage", "--json"))
             groups = summary["groups"]
