@@ -92,6 +92,10 @@ class WorkerSettings(Section):
     """How the worker looks after things."""
 
     idle_seconds: float = Field(0.25, gt=0, le=60, description="Pause between passes without work.")
+    host: str = Field("127.0.0.1", description="Address for health and metrics.")
+    port: int | None = Field(
+        None, ge=1, le=65_535, description="Port for health and metrics; none is opened without."
+    )
 
 
 class LogSettings(Section):

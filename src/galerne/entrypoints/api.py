@@ -1,12 +1,9 @@
 """The control plane's HTTP process: every noun's router under /api/v1, health and metrics beside it."""
 
-import asyncio
 from collections.abc import Sequence
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
 
 import galerne
 from galerne.billing.costs.endpoints import router as costs
@@ -19,6 +16,7 @@ from galerne.compute.nodes.endpoints import router as nodes
 from galerne.compute.nodes.fleets.endpoints import router as fleets
 from galerne.entrypoints.arguments import settings_from
 from galerne.entrypoints.description import ERRORS, DescribedApp
+from galerne.entrypoints.operations import operations_router
 from galerne.entrypoints.request_log import RequestLog
 from galerne.entrypoints.serving import Served, run, serve
 from galerne.entrypoints.wiring import api_context, open_platform
@@ -36,6 +34,7 @@ from galerne.registry.artifacts.endpoints import router as artifacts
 from galerne.registry.datasets.endpoints import router as datasets
 from galerne.registry.models.endpoints import router as models
 from galerne.rest import problems
+from galerne.rest.body_limit import BodyLimit
 from galerne.rest.provide import ApiContext
 from galerne.sovereignty.proofs.endpoints import router as proofs
 from galerne.telemetry import configure_logging
@@ -64,14 +63,7 @@ ROUTERS: Sequence[APIRouter] = (
     events,
     proofs,
 )
-DATABASE_SECONDS_MAX = 2.0
-
-
-class Health(BaseModel):
-    """What a probe is told."""
-
-    state: str
-    version: str
+BLOBS = "/api/v1/blobs/"
 
 
 def build_app(context: ApiContext) -> FastAPI:
@@ -90,35 +82,14 @@ def build_app(context: ApiContext) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
-    _add_operations(app, context)
+    app.include_router(operations_router(context.database))
+    app.add_middleware(BodyLimit, unbounded=[BLOBS])
     app.add_middleware(RequestLog, process="api")
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _add_operations(app: FastAPI, context: ApiContext) -> None:
-    @app.get("/healthz", include_in_schema=False)
-    async def healthz() -> Health:
-        """Say that the process is alive. Asks nobody."""
-        return Health(state="alive", version=galerne.__version__)
-
-    @app.get("/readyz", include_in_schema=False)
-    async def readyz(response: Response) -> Health:
-        """Say whether requests can be answered: the database must be."""
-        try:
-            async with asyncio.timeout(DATABASE_SECONDS_MAX):
-                await context.database.ping()
-        except Exception:  # noqa: BLE001 - whatever ails the database, we are not ready
-            response.status_code = 503
-            return Health(state="database_unavailable", version=galerne.__version__)
-        return Health(state="ready", version=galerne.__version__)
-
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -12,10 +12,12 @@ from galerne.catalog.sites.service import SiteService
 from galerne.compute.jobs.reconciler import JobReconciler
 from galerne.compute.nodes.service import NodeService
 from galerne.compute.scheduling.scheduler import Scheduler
+from galerne.config import ListenSettings
 from galerne.db.session import Scope
 from galerne.entrypoints.arguments import settings_from
+from galerne.entrypoints.operations import operations_app
 from galerne.entrypoints.outbox import handlers
-from galerne.entrypoints.serving import run, serve
+from galerne.entrypoints.serving import Served, run, serve
 from galerne.entrypoints.storage import ArtifactSizes
 from galerne.entrypoints.wiring import LOCAL, RUNTIME_IMAGE, Platform, open_platform
 from galerne.events.sequencer import Sequencer
@@ -102,6 +104,15 @@ async def _keep_reporting(platform: Platform) -> None:
         await platform.clock.sleep(NODES_SECONDS)
 
 
+def _probes(platform: Platform) -> Sequence[Served]:
+    """Return health and metrics where they have a port; in `galerne up` the API's own serve."""
+    worker = platform.settings.worker
+    if worker.port is None:
+        return []
+    listen = ListenSettings(host=worker.host, port=worker.port)
+    return [Served("worker", operations_app(platform.database), listen)]
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `galerne worker`."""
     settings = settings_from("galerne worker", main.__doc__ or "", argv)
@@ -110,7 +121,7 @@ def main(argv: Sequence[str]) -> int:
     async def process() -> None:
         async with open_platform(settings) as platform:
             wakeup = Wakeup()
-            await serve([], background=[lambda stop: work(platform, stop, wakeup)])
+            await serve(_probes(platform), background=[lambda stop: work(platform, stop, wakeup)])
 
     run(process())
     return 0
