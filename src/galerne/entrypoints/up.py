@@ -19,7 +19,7 @@ from galerne.entrypoints.wiring import api_context, open_platform
 from galerne.entrypoints.worker import report_nodes, work
 from galerne.telemetry import configure_logging
 from galerne.worker.loop import Wakeup
-from galerne_client.contexts import write_operator_context
+from galerne_client.contexts import operator_context, write_operator_context
 
 _log = structlog.get_logger("galerne.up")
 
@@ -68,13 +68,24 @@ async def _up(settings: Settings) -> None:
         context = api_context(platform, changed=wakeup.wake)
         api = Served("api", build_app(context), settings.api)
         gateway = gateway_served(platform)
-        if secret is not None:
-            write_operator_context(
-                settings.data_dir, url=api.url, api_key=secret, gateway_url=gateway.url
-            )
-            _log.info("operator_key_written", path=str(settings.data_dir / "operator.toml"))
+        _leave_operator_context(settings, secret)
         await report_nodes(platform)
         await serve(
             [api, gateway],
             background=[lambda stop: work(platform, stop, wakeup)],
         )
+
+
+def _leave_operator_context(settings: Settings, secret: str | None) -> None:
+    """Tell the `galerne` command of this machine where we listen, with the key that it has or gets."""
+    known = operator_context({"GALERNE_DATA_DIR": str(settings.data_dir)})
+    api_key = secret or (known.api_key if known is not None else None)
+    if api_key is None:
+        return  # Somebody took the key away on purpose.
+    path = write_operator_context(
+        settings.data_dir,
+        url=settings.api.url,
+        api_key=api_key,
+        gateway_url=settings.gateway.url,
+    )
+    _log.info("operator_context_written", path=str(path), key_is_new=secret is not None)
