@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from galerne.rest.idempotency import KEY_LENGTH_MAX
+from galerne.rest.idempotency import KEY_PATTERN
 from galerne.rest.problems import MEDIA_TYPE, Problem
 from galerne.rest.route import AuthenticatedRoute, TransactionalRoute
 
@@ -28,7 +28,7 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "required": False,
     "description": "Send the same POST again under the same key: it answers the same and does nothing.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX},
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
 }
 # Written for each route by the framework, in the wrong media type; `_complete` moves it.
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -5,6 +5,7 @@ transaction as the work, so there is no moment at which one exists without the o
 """
 
 import hashlib
+import re
 from datetime import datetime
 
 from sqlalchemy import LargeBinary, String, UniqueConstraint, select
@@ -17,6 +18,7 @@ from galerne.kit.ids import new_id
 from galerne.rest.errors import BadRequest, Conflict, Unprocessable
 
 KEY_LENGTH_MAX = 255
+KEY_PATTERN = rf"^[!-~]{{1,{KEY_LENGTH_MAX}}}$"
 
 
 class IdempotentRequest(TenantRecord):
@@ -46,9 +48,9 @@ async def claim(
     session: AsyncSession, *, organization_id: str, key: str, request: str, now: datetime
 ) -> IdempotentRequest:
     """Return the stored request for `key`: a fresh one to fill in, or an answered one to repeat."""
-    if not 0 < len(key) <= KEY_LENGTH_MAX:
+    if not re.fullmatch(KEY_PATTERN, key):
         raise BadRequest(
-            f"Idempotency-Key must have 1 to {KEY_LENGTH_MAX} characters",
+            f"Idempotency-Key must have 1 to {KEY_LENGTH_MAX} visible ASCII characters",
             code="idempotency_key_invalid",
             hint="use a UUID",
         )

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from galerne.billing.costs.auth import CostsRead
 from galerne.billing.costs.lines import CostFilter, GroupBy
@@ -15,10 +14,11 @@ from galerne.rest.money import Money
 from galerne.rest.pagination import Limit
 from galerne.rest.provide import provided
 from galerne.rest.route import TransactionalRoute
+from galerne.rest.times import UtcTime
 
 router = APIRouter(prefix="/usage", tags=["usage"], route_class=TransactionalRoute)
 
-Time = Annotated[AwareDatetime | None, Query(description="RFC 3339, by the end of the window.")]
+Time = Annotated[UtcTime | None, Query(description="RFC 3339, by the end of the window.")]
 
 
 @router.get("/summary")

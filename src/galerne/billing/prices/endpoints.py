@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from galerne.billing.prices.auth import PricesRead
 from galerne.billing.prices.models import Price, PriceList
@@ -14,6 +13,7 @@ from galerne.metering.meters import METERS
 from galerne.rest.money import money
 from galerne.rest.provide import context_of, provided
 from galerne.rest.route import TransactionalRoute
+from galerne.rest.times import UtcTime
 
 router = APIRouter(prefix="/prices", tags=["prices"], route_class=TransactionalRoute)
 
@@ -23,7 +23,7 @@ async def get_prices(
     request: Request,
     _: PricesRead,
     prices: Annotated[PriceService, Depends(provided(PriceService))],
-    at: Annotated[AwareDatetime | None, Query(description="RFC 3339; now if left out.")] = None,
+    at: Annotated[UtcTime | None, Query(description="RFC 3339; now if left out.")] = None,
 ) -> PriceListOut:
     """Show the price list in force."""
     return _shown(await prices.in_force(at or context_of(request).clock.now()))

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from galerne.iam.api_keys.models import NAME_LENGTH_MAX
+from galerne.rest.times import UtcTime
 
 SCOPES_MAX = 50
 MODELS_MAX = 200
@@ -27,7 +28,7 @@ class ApiKeyCreate(BaseModel):
     models: list[_Word] | None = Field(
         default=None, max_length=MODELS_MAX, description="The only models it may use."
     )
-    expires_at: AwareDatetime | None = None
+    expires_at: UtcTime | None = None
 
 
 class ApiKeyOut(BaseModel):

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from galerne.iam.projects.service import ProjectService
 from galerne.metering.usage.auth import UsageRead
@@ -13,11 +12,12 @@ from galerne.metering.usage.service import UsageService
 from galerne.rest.pagination import Cursor, Limit, Page, page
 from galerne.rest.provide import provided
 from galerne.rest.route import TransactionalRoute
+from galerne.rest.times import UtcTime
 
 router = APIRouter(prefix="/usage", tags=["usage"], route_class=TransactionalRoute)
 
 Text = Annotated[str | None, Query(max_length=200)]
-Time = Annotated[AwareDatetime | None, Query(description="RFC 3339, by the end of the window.")]
+Time = Annotated[UtcTime | None, Query(description="RFC 3339, by the end of the window.")]
 
 
 @router.get("/records")
