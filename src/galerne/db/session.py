@@ -15,13 +15,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Update, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from galerne.db.base import ProjectRecord, TenantRecord
 
-SQLITE_BUSY_TIMEOUT_MILLISECONDS = 15_000
+# Another process may hold the file's lock for so long, and one of our own writers the turn. Both together
+# stay below a client's patience, so that a request is answered with 503 and not cut off.
+SQLITE_BUSY_SECONDS_MAX = 5
+SQLITE_TURN_SECONDS_MAX = 10
 _SCOPE = "galerne.scope"
 _ON_COMMIT = "galerne.on_commit"
 _EVERYTHING = "*"
@@ -70,12 +74,20 @@ class Database:
         """Open a transaction that commits when the block ends and rolls back when it raises."""
         async with AsyncExitStack() as stack:
             if self.is_sqlite:
-                await stack.enter_async_context(self._write_lock)
+                await self._take_turn()
+                stack.callback(self._write_lock.release)
             session = await stack.enter_async_context(self._session(self._writer, scope))
             async with session.begin():
                 yield session
         for callback in session.info.get(_ON_COMMIT, ()):
             callback()
+
+    async def _take_turn(self) -> None:
+        try:
+            async with asyncio.timeout(SQLITE_TURN_SECONDS_MAX):
+                await self._write_lock.acquire()
+        except TimeoutError as error:
+            raise OperationalError("waiting for the turn to write", None, error) from error
 
     @asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[AsyncSession]:
@@ -145,7 +157,7 @@ def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
     # Off: the driver's own guess at where transactions begin; `_begin_sqlite` says it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MILLISECONDS}")
+    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS_MAX * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
