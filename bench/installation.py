@@ -32,6 +32,7 @@ from galerne.entrypoints.preparation import prepare
 from galerne.entrypoints.wiring import Platform, api_context, open_platform
 from galerne.rest.subject import Subject
 from galerne.telemetry import configure_logging
+from galerne.worker.loop import Wakeup
 
 SYSTEM = Scope.system()
 SITE = "here"
@@ -46,6 +47,7 @@ class Installation:
 
     platform: Platform
     app: Any
+    wakeup: Wakeup
     key: str
     operator_key: str
 
@@ -87,7 +89,9 @@ class Installation:
         context = self.app.state.context
         async with self.platform.database.write(subject.scope) as session:
             jobs: JobService = context.providers[JobService](session)
-            return (await jobs.create(subject, body)).id
+            row = await jobs.create(subject, body)
+        self.wakeup.wake()  # As a request does that has changed something.
+        return row.id
 
     async def idle(self, seconds: float) -> None:
         """Wait until no job is left that has not ended, looking every so many seconds."""
@@ -132,7 +136,9 @@ async def installation(
         async with open_platform(settings) as platform:
             operator_key = await prepare(platform)
             assert operator_key, "the database is not empty: give the benchmark one of its own"
-            made = Installation(platform, build_app(api_context(platform)), "", operator_key)
+            wakeup = Wakeup()
+            app = build_app(api_context(platform, changed=wakeup.wake))
+            made = Installation(platform, app, wakeup, "", operator_key)
             await _simulate_nodes(platform)
             yield replace(made, key=await made.tenant("Bench"))
 

@@ -22,7 +22,6 @@ from galerne.compute.leases.models import CapacityLease
 from galerne.entrypoints.worker import report_nodes, work
 from galerne.events.models import LogEntry
 from galerne.rest.subject import Subject
-from galerne.worker.loop import Wakeup
 
 COMMANDS = ('date +%s%N > "$GALERNE_OUTPUTS/began"', "sleep 30")
 PATIENCE_SECONDS = 30.0
@@ -68,7 +67,7 @@ async def working(made: Installation) -> AsyncIterator[None]:
     """Run one worker as `galerne up` does."""
     await report_nodes(made.platform)
     stop = asyncio.Event()
-    task = asyncio.create_task(work(made.platform, stop, Wakeup()))
+    task = asyncio.create_task(work(made.platform, stop, made.wakeup))
     try:
         yield
     finally:
@@ -154,5 +153,6 @@ async def _stop(made: Installation, subject: Subject, job_id: str) -> None:
     async with made.platform.database.write(subject.scope) as session:
         jobs: JobService = made.app.state.context.providers[JobService](session)
         await jobs.stop(subject, job_id)
+    made.wakeup.wake()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await made.idle(0.05)

@@ -37,6 +37,7 @@ from galerne.worker.outbox import enqueue
 from galerne.worker.reconciler import Failure, Reconciler
 
 OBSERVE_SECONDS = 1.0
+OBSERVE_SECONDS_MIN = 0.05  # Of one that was only just given to the engine.
 STARTS_TOGETHER_MAX = 16
 ACTOR = "worker"
 OUTPUTS_TOPIC = "job.outputs"
@@ -258,6 +259,8 @@ class _Apply:
             return None  # Woken by the lease, or by its owner.
         if self.learnt.seen is not None:
             self.row.detail = self.learnt.seen.detail[:500]
+        if self.row.state is JobState.STARTING and self.attempt is not None:
+            return self._after_half_of(self.now - self.attempt.created_at)
         return self._soon()
 
     async def _place(self) -> datetime:
@@ -386,6 +389,11 @@ class _Apply:
 
     def _move(self, verb: str, **data: Any) -> None:
         transition(self.session, self.row, verb, actor=ACTOR, at=self.now, data=data)
+
+    def _after_half_of(self, waited: timedelta) -> datetime:
+        """Most programs are up at once, and some images take minutes."""
+        seconds = max(OBSERVE_SECONDS_MIN, waited.total_seconds() / 2)
+        return self.now + timedelta(seconds=min(OBSERVE_SECONDS, seconds))
 
     def _soon(self) -> datetime:
         return self.now + timedelta(seconds=OBSERVE_SECONDS)
