@@ -314,3 +314,17 @@ async def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(
     assert answer.json()["code"] == "invalid_request"
     assert named in answer.text
     assert jobs == []
+
+
+async def test_a_job_on_several_nodes_gets_all_of_them_or_none(world: Cloud) -> None:
+    """Nodes are given together, distinct and at one site; more than there are is refused at once."""
+    key = await world.tenant()
+    made = await submit(world, key, job(nodes=3))
+    async with world.client(key) as client:
+        refused = await client.post("/jobs", json=job(nodes=4))
+
+    ended = await finish(world, key, made["id"])
+
+    assert ended["state"] == "succeeded"
+    assert sorted(ended["attempts"][0]["node_names"]) == ["brest-1", "brest-2", "brest-3"]
+    assert (refused.status_code, refused.json()["code"]) == (422, "impossible_resources")
