@@ -18,7 +18,11 @@ class Job(ProjectRecord, ClaimableRecord):
     """What a customer asked for, and how far it is."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_state_id", "state", "id"),)
+    __table_args__ = (
+        Index("ix_jobs_state_id", "state", "id"),
+        # An organization's list, newest first: a page costs the same however many jobs there are.
+        Index("ix_jobs_organization_id_id", "organization_id", "id"),
+    )
     id_prefix = "job"
     kind: ClassVar[str] = "job"
     transitions: ClassVar[Transitions] = TRANSITIONS

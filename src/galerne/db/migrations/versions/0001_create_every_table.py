@@ -284,6 +284,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table
     op.create_index(op.f("ix_jobs_lease_id"), "jobs", ["lease_id"], unique=False)
     op.create_index(op.f("ix_jobs_next_pass_at"), "jobs", ["next_pass_at"], unique=False)
     op.create_index(op.f("ix_jobs_organization_id"), "jobs", ["organization_id"], unique=False)
+    op.create_index("ix_jobs_organization_id_id", "jobs", ["organization_id", "id"], unique=False)
     op.create_index(op.f("ix_jobs_project_id"), "jobs", ["project_id"], unique=False)
     op.create_index("ix_jobs_state_id", "jobs", ["state", "id"], unique=False)
     op.create_table(
@@ -860,6 +861,7 @@ def downgrade() -> None:  # noqa: PLR0915 - one statement a table
     op.drop_table("log_checkpoints")
     op.drop_index("ix_jobs_state_id", table_name="jobs")
     op.drop_index(op.f("ix_jobs_project_id"), table_name="jobs")
+    op.drop_index("ix_jobs_organization_id_id", table_name="jobs")
     op.drop_index(op.f("ix_jobs_organization_id"), table_name="jobs")
     op.drop_index(op.f("ix_jobs_next_pass_at"), table_name="jobs")
     op.drop_index(op.f("ix_jobs_lease_id"), table_name="jobs")
