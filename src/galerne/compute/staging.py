@@ -8,9 +8,10 @@ import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from galerne.drivers.base import Mount
+from galerne.drivers.errors import LaunchRefused
 from galerne.integrations.objectstore.base import StoredFile
 from galerne.integrations.objectstore.trees import Trees
 
@@ -47,13 +48,19 @@ class Stager:
     ) -> tuple[Mount, ...]:
         """Make the workspace with its files; return its inputs as read-only mounts.
 
-        Files that are there stay as they are: an earlier attempt may have changed them.
+        Files that are there stay as they are: an earlier attempt may have changed them. Where it has
+        put a link or a file in the place of a directory, raises `LaunchRefused`: nothing is written
+        through what a workload left.
         """
         workspace = self.workspace(workload_id)
-        for name in (OUTPUTS, CHECKPOINTS, INPUTS):
-            (workspace / name).mkdir(parents=True, exist_ok=True)
-        missing = [file for file in files if not (workspace / file.path).exists()]
-        await self._trees.materialize(missing, workspace)
+        try:
+            for name in (OUTPUTS, CHECKPOINTS, INPUTS):
+                _refuse_links(workspace, name)
+                (workspace / name).mkdir(parents=True, exist_ok=True)
+            missing = [file for file in files if _is_missing(workspace, file.path)]
+            await self._trees.materialize(missing, workspace)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise _spoiled(f"{error.filename} is not what the files need it to be") from error
         return tuple(
             [
                 Mount(
@@ -72,8 +79,11 @@ class Stager:
         """
         collected = {}
         for path in paths:
-            root = self.workspace(workload_id) / OUTPUTS / path
-            if root.is_symlink() or not root.is_dir() or not any(root.iterdir()):
+            workspace = self.workspace(workload_id)
+            root = workspace / OUTPUTS / path
+            if _link_on_the_way(workspace, f"{OUTPUTS}/{path}"):
+                raise OutputMissing(f"$GALERNE_OUTPUTS/{path} is, or lies behind, a link")
+            if not root.is_dir() or not any(root.iterdir()):
                 raise OutputMissing(f"$GALERNE_OUTPUTS/{path} is not a directory with files")
             collected[path] = list(await self._trees.collect(root))
         return collected
@@ -81,6 +91,36 @@ class Stager:
     async def discard(self, workload_id: str) -> None:
         """Remove the workspace of a workload that has ended."""
         await asyncio.to_thread(shutil.rmtree, self.workspace(workload_id), ignore_errors=True)
+
+
+def _is_missing(workspace: Path, path: str) -> bool:
+    _refuse_links(workspace, str(PurePosixPath(path).parent))
+    target = workspace / path
+    return not (target.exists() or target.is_symlink())
+
+
+def _refuse_links(workspace: Path, path: str) -> None:
+    link = _link_on_the_way(workspace, path)
+    if link is not None:
+        raise _spoiled(f"an earlier attempt has put a link at {link}")
+
+
+def _link_on_the_way(workspace: Path, path: str) -> str | None:
+    """Return the first part of `path` that is a link. The workload has ended, so nothing moves."""
+    here = workspace
+    for part in PurePosixPath(path).parts:
+        here /= part
+        if here.is_symlink():
+            return str(here.relative_to(workspace))
+    return None
+
+
+def _spoiled(message: str) -> LaunchRefused:
+    return LaunchRefused(
+        message,
+        code="workspace_spoiled",
+        hint="let no two `files` need the same place, and leave their directories as they are",
+    )
 
 
 def environment_of(

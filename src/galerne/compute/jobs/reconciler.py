@@ -146,6 +146,10 @@ class JobReconciler(Reconciler[Job, Loaded, Learnt]):
     async def _submit(self, job: Loaded) -> None:
         assert job.driver is not None
         assert job.handle is not None
+        driver = self._drivers[job.driver]
+        seen = (await driver.observe([job.handle]))[job.handle]
+        if seen.phase is not Phase.ABSENT:
+            return  # It may run already: its workspace is its own now, and is not prepared again.
         mounts = await self._stager.prepare(job.job_id, files=job.files, inputs=job.inputs)
         workspace = self._stager.workspace(job.job_id)
         resources = job.spec.resources.per_node()
@@ -162,7 +166,7 @@ class JobReconciler(Reconciler[Job, Loaded, Learnt]):
             cpu_millis=resources.cpu_millis,
             name=job.spec.name,
         )
-        await self._drivers[job.driver].submit(
+        await driver.submit(
             Launch(
                 handle=job.handle,
                 name=job.spec.name,
