@@ -74,6 +74,7 @@ class ControlPlanePolicy:
         for route in served:
             by_project.setdefault(route.project_id, []).append(self._served(route, sites, book))
         models = {project: index_models(group) for project, group in by_project.items()}
+        models |= _of_whole_organizations(by_project)
         content = repr((sorted(policies.items()), sorted(models.items(), key=repr)))
         return Snapshot(
             version=hashlib.sha256(content.encode()).hexdigest(),
@@ -91,6 +92,7 @@ class ControlPlanePolicy:
             project_id=route.project_id,
             created=int(route.created_at.timestamp()),
             owned_by=route.organization_id,
+            model=route.model_name,
             replicas=tuple(
                 ReplicaAddress(
                     replica_id=replica.id,
@@ -129,24 +131,33 @@ class ControlPlanePolicy:
 
 
 def _policies(keys: Sequence[GatewayKey], projects: Sequence[Project]) -> dict[bytes, KeyPolicy]:
-    """Join keys and projects. A key of a whole organization means its project, where it has just one."""
-    by_id = {project.id: project for project in projects}
-    of_organization: dict[str, list[Project]] = {}
-    for project in projects:
-        of_organization.setdefault(project.organization_id, []).append(project)
-    policies = {}
-    for key in keys:
-        own = of_organization.get(key.organization_id, [])
-        implied = own[0].id if len(own) == 1 else ""
-        project_id = key.project_id or implied
-        bound = by_id.get(project_id)
-        policies[key.digest] = KeyPolicy(
+    """Join keys and the labels of their projects; by the digest that a presented key is looked up by."""
+    labels = {project.id: project.label_value() for project in projects}
+    return {
+        key.digest: KeyPolicy(
             key_id=key.key_id,
             organization_id=key.organization_id,
-            project_id=project_id,
+            project_id=key.project_id or key.organization_id,
             scopes=key.scopes,
             models=key.models,
             expires_at=key.expires_at,
-            countries=bound.label_value().countries if bound is not None else None,
+            # A deployment is placed within its own project's label; this follows a later narrowing.
+            countries=labels[key.project_id].countries if key.project_id in labels else None,
         )
-    return policies
+        for key in keys
+    }
+
+
+def _of_whole_organizations(
+    by_project: Mapping[str | None, Sequence[ServedModel]],
+) -> dict[str | None, dict[str, ServedModel]]:
+    """Index, by organization, what a key of no project may name: every name that means one thing."""
+    found: dict[str, dict[str, list[ServedModel]]] = {}
+    for group in by_project.values():
+        for served in group:
+            named = found.setdefault(served.organization_id, {}).setdefault(served.name, [])
+            named.append(served)
+    return {
+        organization: {name: same[0] for name, same in by_name.items() if len(same) == 1}
+        for organization, by_name in found.items()
+    }

@@ -27,7 +27,7 @@ class KeyPolicy:
 
     key_id: str
     organization_id: str
-    project_id: str
+    project_id: str  # A key of a whole organization has that organization's id here.
     scopes: frozenset[str] = frozenset({SCOPE_INFERENCE})
     models: frozenset[str] | None = None  # Public names; None allows all that the project sees.
     expires_at: datetime | None = None
@@ -80,6 +80,7 @@ class ServedModel:
     project_id: str
     created: int  # Unix seconds, as the API lists it.
     owned_by: str
+    model: str = ""  # Whose weights it serves: what usage is priced by. Empty: `name`.
     replicas: tuple[ReplicaAddress, ...] = ()
     aliases: tuple[str, ...] = ()
     price: Price = Price()
