@@ -1,6 +1,6 @@
 """Measures the fleet at 18,000 GPUs: importing it, deciding where gangs go, and whole cycles.
 
-    python bench/fleet.py [--rounds 3] [--json] [--database URL]
+    python -m bench.fleet [--rounds 3] [--json FILE] [--database URL]
 
 Method. Every figure is a ratio taken in one run on one machine: the candidates take turns inside each
 round, and the median over the rounds is shown. CPU time, the steadier figure on a shared machine, is
@@ -21,7 +21,6 @@ import platform
 import random
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -250,10 +249,10 @@ def summarize(rounds: Sequence[Figures]) -> Figures:
 
 
 def main() -> None:
-    """Run the rounds and print the table, or JSON."""
+    """Run the rounds, print the table, and write JSON where asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="print JSON with versions")
+    parser.add_argument("--json", type=Path, help="write the report there too")
     parser.add_argument("--database", help="URL of an empty database; a temporary SQLite if absent")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -268,9 +267,8 @@ def main() -> None:
         }
     figures = summarize(rounds)
     if options.json:
-        json.dump({"versions": versions, "figures": figures}, sys.stdout, indent=2)
-        print()
-        return
+        report = {"method": __doc__, "versions": versions, "figures": figures}
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(__doc__)
     print(", ".join(f"{name} {value}" for name, value in versions.items()))
     for name, value in figures.items():

@@ -1,6 +1,6 @@
 """What the gateway adds to a request: latency over direct access, and its own CPU time per request.
 
-    python bench/gateway.py [--rounds 5] [--seconds 1.5] [--json FILE]
+    python -m bench.gateway [--rounds 5] [--seconds 1.5] [--json FILE]
 
 Four processes on loopback: the fake runtime (echo, 64 tokens), the gateway with everything on (key
 check, validation, routing, usage journal with fsync, metrics, one log line per request), a relay, and this
@@ -32,6 +32,7 @@ from typing import Any, cast
 import structlog
 import uvicorn
 import uvloop
+from bench.harness import cpu_nanoseconds, free_port, resident_bytes
 
 from galerne.gateway.app import build_app
 from galerne.gateway.recording import UsageRecord
@@ -147,22 +148,23 @@ def main() -> None:
         _serve_gateway(options.serve, options.port, options.journal)
         return
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        fake_port, relay_port, gateway_port = _free_port(), _free_port(), _free_port()
+        fake_port, relay_port, gateway_port = free_port(), free_port(), free_port()
         command = (sys.executable, "-m", "galerne.runtimes.fake.serve")
         arguments = [f"--port={fake_port}", f"--tokens={TOKENS}"]
         runtime = _start(stack, [*command, *arguments], fake_port)
         upstream = f"http://127.0.0.1:{fake_port}"
         arguments = [f"--serve={upstream}", f"--port={gateway_port}", f"--journal={scratch}"]
-        gateway = _start(stack, [sys.executable, __file__, *arguments], gateway_port)
+        itself = [sys.executable, "-m", "bench.gateway"]
+        gateway = _start(stack, [*itself, *arguments], gateway_port)
         relay_options = [f"--relay={fake_port}", f"--port={relay_port}"]
-        relay = _start(stack, [sys.executable, __file__, *relay_options], relay_port)
+        relay = _start(stack, [*itself, *relay_options], relay_port)
         targets = {
             "direct": (fake_port, runtime.pid),
             "relay": (relay_port, relay.pid),
             "gateway": (gateway_port, gateway.pid),
         }
         results = uvloop.run(_measure(targets, options.rounds, options.seconds))
-        memory_mb = _resident_bytes(gateway.pid) / 1e6
+        memory_mb = resident_bytes(gateway.pid) / 1e6
     report = _report(results, memory_mb)
     _print(report)
     if options.json:
@@ -198,10 +200,10 @@ async def _measure(
 
 async def _sample(mode: Mode, port: int, pid: int, seconds: float) -> Sample:
     await _load(mode, port, WARM_UP_SECONDS)
-    cpu_before, begun = _cpu_ns(pid), time.perf_counter()
+    cpu_before, begun = cpu_nanoseconds(pid), time.perf_counter()
     latencies = await _load(mode, port, seconds)
     elapsed = time.perf_counter() - begun
-    cpu_ns = _cpu_ns(pid) - cpu_before
+    cpu_ns = cpu_nanoseconds(pid) - cpu_before
     latencies.sort()
     return Sample(
         p50_us=latencies[len(latencies) // 2] * 1e6,
@@ -418,25 +420,6 @@ class CountingSink:
 
     async def ingest(self, records: Sequence[UsageRecord]) -> None:
         self.records += len(records)
-
-
-def _cpu_ns(pid: int) -> int:
-    """Sum the time on a processor of all threads."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text(encoding="ascii").split()[0])
-    return total
-
-
-def _resident_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

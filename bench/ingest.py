@@ -1,6 +1,6 @@
 """What exactly-once costs: usage ingest against a bare batched insert of the same rows.
 
-    python bench/ingest.py [--records 20000] [--batch 1000] [--rounds 5] [--json FILE]
+    python -m bench.ingest [--records 20000] [--batch 1000] [--rounds 5] [--json FILE]
 
 *insert* hands finished rows to one multi-row INSERT a batch, unchecked: the physical limit of this
 database through this driver. *ingest* takes the same records through `UsageService`: validation, ids,
@@ -25,14 +25,13 @@ import sqlite3
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from bench.harness import Sample, clocked
 from sqlalchemy import Table, delete, func, insert, inspect, select
 
 from galerne.billing.costs.lines import CostFilter, GroupBy
@@ -51,15 +50,6 @@ SYSTEM = Scope.system()
 POSTGRES_URL = os.environ.get("GALERNE_BENCH_POSTGRES")
 COLUMNS = ("insert", "ingest", "again", "sum", "summary")
 ItemT = TypeVar("ItemT")
-Clocked = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One measurement."""
-
-    seconds: float
-    cpu_seconds: float
 
 
 def main() -> None:
@@ -161,15 +151,15 @@ async def _round(
 ) -> dict[str, Sample]:
     rows = [_row(record) for record in records]
     await _empty(database)
-    samples = {"insert": await _clocked(lambda: _insert(database, rows, batch=batch))}
+    samples = {"insert": await clocked(lambda: _insert(database, rows, batch=batch))}
     await _empty(database)
-    samples["ingest"] = await _clocked(
+    samples["ingest"] = await clocked(
         lambda: _ingest(database, records, batch=batch, recorded=len(records))
     )
-    samples["again"] = await _clocked(lambda: _ingest(database, records, batch=batch, recorded=0))
+    samples["again"] = await clocked(lambda: _ingest(database, records, batch=batch, recorded=0))
     await _analyze(database)
-    samples["sum"] = await _clocked(lambda: _sum(database, len(records)))
-    samples["summary"] = await _clocked(lambda: _summary(database, len(records)))
+    samples["sum"] = await clocked(lambda: _sum(database, len(records)))
+    samples["summary"] = await clocked(lambda: _summary(database, len(records)))
     return samples
 
 
@@ -182,12 +172,6 @@ async def _analyze(database: Database) -> None:
     """Give the planner its figures, which a database in use gathers by itself."""
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql("ANALYZE")
-
-
-async def _clocked(work: Clocked) -> Sample:
-    begun, cpu_begun = time.perf_counter(), time.process_time()
-    await work()
-    return Sample(time.perf_counter() - begun, time.process_time() - cpu_begun)
 
 
 async def _insert(database: Database, rows: Sequence[dict[str, Any]], *, batch: int) -> None:

@@ -26,7 +26,7 @@ CANDIDATES = ("python, nothing done", "ps with none", "ps with jobs", "ps -a --j
 
 
 async def measure(report: Report, folder: Path, options: argparse.Namespace) -> None:
-    rounds = max(3, options.rounds // 4)
+    rounds = max(min(options.rounds, 3), options.rounds // 4)
     async with installation(folder) as made:
         subject = await made.subject()
         body = JobCreate.model_validate(job("ps", ["true"], site=SIMULATED_SITE))
