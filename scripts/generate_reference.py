@@ -99,6 +99,7 @@ MEANINGS = {
     "starting": "The engine is starting it; or, of the gateway, it has not loaded its policy yet.",
     "stopped": "Its owner stopped it, or the platform did on its owner's behalf.",
     "time_limit": "It ran for its `max_duration`.",
+    "workspace_spoiled": "Its files cannot be laid out: two need one place, or a command moved them.",
     "waiting_for_older": "Nodes are free and kept for requests that have waited longer.",
 }
 
