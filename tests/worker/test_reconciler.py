@@ -1,93 +1,120 @@
-"""A pass writes its rows together, and where that fails each by itself."""
+"""A pass: claim, act, apply; killed, too slow, woken meanwhile, or wrong in one row."""
 
-from collections.abc import Sequence
+from datetime import timedelta
 
-import pytest
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from tests.worker.rows import SYSTEM, Echo, add_rows, row
 
-from galerne.db.session import Database, Scope
-from galerne.events.models import Checkpoint
+from galerne.db.session import Database
 from galerne.kit.clock import ManualClock
-from galerne.worker.outbox import Message, OutboxDispatcher, OutboxRow, enqueue
-from galerne.worker.reconciler import Pass
-
-SYSTEM = Scope.system()
+from galerne.worker.outbox import OutboxRow
+from galerne.worker.reconciler import Failure, Pass
 
 
-async def seen(database: Database) -> Sequence[str]:
-    async with database.read(SYSTEM) as session:
-        return sorted(await session.scalars(select(Checkpoint.note)))
+def make(
+    database: Database, clock: ManualClock, echo: Echo, owner: str = "w"
+) -> Pass[OutboxRow, str, str]:
+    return Pass(echo, database=database, clock=clock, owner=owner, claim_seconds=30)
 
 
-async def left(database: Database) -> Sequence[OutboxRow]:
-    async with database.read(SYSTEM) as session:
-        return (await session.scalars(select(OutboxRow))).all()
+async def test_a_pass_writes_what_it_learnt(database: Database, clock: ManualClock) -> None:
+    """Every due row is acted on once and given back with the time of its next pass."""
+    later = clock.now() + timedelta(seconds=9)
+    echo = Echo(later)
+    ids = await add_rows(database, clock, 3)
+    one = make(database, clock, echo)
+
+    assert [await one.run(), await one.run()] == [3, 0]
+
+    for row_id in ids:
+        seen = await row(database, row_id)
+        assert seen.payload == {"learnt": row_id, "times": 1}
+        assert (seen.next_pass_at, seen.claim_token) == (later, None)
 
 
-@pytest.fixture(autouse=True)
-async def messages(database: Database, clock: ManualClock) -> None:
-    async with database.write(SYSTEM) as session:
-        for number in range(4):
-            enqueue(session, "note", {"number": number}, now=clock.now())
-
-
-def dispatcher(
-    database: Database, clock: ManualClock, *, bad: str | None
-) -> Pass[OutboxRow, Message, Message]:
-    async def note(session: AsyncSession, message: Message) -> None:
-        number = message.payload["number"]
-        size = 0 if bad == "constraint" and number == 2 else number
-        session.add(
-            Checkpoint(
-                id=f"ckp_{number}",
-                created_at=clock.now(),
-                tree_size=size,
-                root=b"",
-                note=str(number),
-            )
-        )
-        if bad == "raises" and number == 2:
-            raise ValueError("not this one")
-
-    reconciler = OutboxDispatcher({"note": [note]})
-    return Pass(reconciler, database=database, clock=clock, owner="test")
-
-
-async def test_all_rows_of_a_pass_are_written(database: Database, clock: ManualClock) -> None:
-    """Where nothing fails every row is handled once, and no row is left."""
-    assert await dispatcher(database, clock, bad=None).run() == 4
-
-    assert await seen(database) == ["0", "1", "2", "3"]
-    assert await left(database) == []
-
-
-@pytest.mark.parametrize("bad", ["raises", "constraint"])
-async def test_one_bad_row_does_not_undo_the_others(
-    database: Database, clock: ManualClock, bad: str
-) -> None:
-    """A row whose writing fails backs off with the reason; the others are written, once."""
-    await dispatcher(database, clock, bad=bad).run()
-
-    assert await seen(database) == ["0", "1", "3"]
-    (row,) = await left(database)
-    assert row.payload == {"number": 2}
-    assert row.failures == 1
-    assert row.last_failure is not None
-    assert row.last_failure.startswith("ValueError" if bad == "raises" else "IntegrityError")
-    assert row.claim_token is None
-    assert row.next_pass_at is not None
-    assert row.next_pass_at > clock.now()
-
-
-async def test_a_bad_row_is_written_when_it_is_well_again(
+async def test_the_result_of_a_stale_claim_is_thrown_away(
     database: Database, clock: ManualClock
 ) -> None:
-    """After its pause the row that failed is tried again, alone, and the failure is forgotten."""
-    await dispatcher(database, clock, bad="raises").run()
-    clock.advance(2)
+    """A worker that was too slow writes nothing: the other worker's result stands."""
+    (row_id,) = await add_rows(database, clock, 1)
+    slow, quick = Echo(), Echo()
+    slow.answer = lambda loaded: dict.fromkeys(loaded, "stale")
+    quick.answer = lambda loaded: dict.fromkeys(loaded, "fresh")
 
-    assert await dispatcher(database, clock, bad=None).run() == 1
+    async def overtake() -> None:
+        clock.advance(31)
+        assert await make(database, clock, quick, "quick").run() == 1
 
-    assert await seen(database) == ["0", "1", "2", "3"]
-    assert await left(database) == []
+    slow.on_act = overtake
+    await make(database, clock, slow, "slow").run()
+
+    assert (await row(database, row_id)).payload == {"learnt": "fresh", "times": 1}
+
+
+async def test_a_row_that_is_woken_during_its_pass_is_looked_at_again(
+    database: Database, clock: ManualClock
+) -> None:
+    """A wake-up between claim and apply is not lost, though the pass wanted the row to sleep."""
+    (row_id,) = await add_rows(database, clock, 1)
+    echo = Echo(None)
+
+    async def wake() -> None:
+        clock.advance(1)
+        async with database.write(SYSTEM) as session:
+            (await session.get_one(OutboxRow, row_id)).next_pass_at = clock.now()
+
+    echo.on_act = wake
+    one = make(database, clock, echo)
+    await one.run()
+    echo.on_act = lambda: None
+
+    assert [await one.run(), await one.run()] == [1, 0]
+    assert (await row(database, row_id)).payload["times"] == 2
+    assert (await row(database, row_id)).next_pass_at is None
+
+
+async def test_one_row_that_cannot_be_written_spoils_no_other(
+    database: Database, clock: ManualClock
+) -> None:
+    """An apply that raises undoes its own row only, which backs off and shows why."""
+    good, bad = await add_rows(database, clock, 2)
+    echo = Echo()
+    echo.broken = frozenset({bad})
+
+    await make(database, clock, echo).run()
+
+    assert (await row(database, good)).payload["times"] == 1
+    failed = await row(database, bad)
+    assert failed.payload == {}
+    assert (failed.failures, failed.claim_token) == (1, None)
+    assert "cannot be written" in (failed.last_failure or "")
+
+
+async def test_an_act_that_raises_backs_every_row_off(
+    database: Database, clock: ManualClock
+) -> None:
+    """A bug in an act loses nothing: each row shows it and is tried again later."""
+    ids = await add_rows(database, clock, 2)
+    echo = Echo()
+
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    echo.on_act = fail
+    await make(database, clock, echo).run()
+
+    for row_id in ids:
+        seen = await row(database, row_id)
+        assert seen.last_failure == "RuntimeError: a bug"
+        assert seen.next_pass_at == clock.now() + timedelta(seconds=1)
+
+
+async def test_failures_and_silence_back_off(database: Database, clock: ManualClock) -> None:
+    """A row that failed, and one that the act said nothing of, are tried again and say so."""
+    failed, silent = await add_rows(database, clock, 2)
+    echo = Echo()
+    echo.answer = lambda loaded: {failed: Failure("the engine is away")} if loaded else {}
+
+    await make(database, clock, echo).run()
+
+    assert (await row(database, failed)).last_failure == "the engine is away"
+    assert "nothing" in ((await row(database, silent)).last_failure or "")
