@@ -13,7 +13,8 @@ def ensure_pepper(path: Path) -> bytes:
     Whoever loses it loses every API key: it belongs into the operator's backup.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # Not by the pid, which is the same after every start of a container.
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     if not path.exists():
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
