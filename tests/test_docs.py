@@ -82,6 +82,15 @@ class TestReference:
             assert f"`{setting.key}` | `{setting.variable}`" in page
             assert setting.field.description, f"{setting.key} has no description"
 
+    def test_no_setting_is_for_nothing(self) -> None:
+        """Each setting is read somewhere: one that is not would promise what nobody keeps."""
+        sources = [
+            path.read_text(encoding="utf-8") for path in (ROOT / "src" / "galerne").rglob("*.py")
+        ]
+        for setting in generate_reference.settings():
+            read = re.compile(rf"\.{setting.path[-1]}\b")
+            assert any(map(read.search, sources)), f"{setting.key} is never read"
+
     def test_every_error_code_is_explained(self) -> None:
         """Each code of an error class stands in the reference with a sentence of its own."""
         page = reference("errors.md")

@@ -40,7 +40,7 @@ from galerne.iam.projects.service import ProjectService
 from galerne.inference.deployments.logs import DeploymentLogs
 from galerne.inference.deployments.service import DeploymentService
 from galerne.integrations.objectstore.filesystem import FileObjectStore
-from galerne.integrations.objectstore.trees import Trees
+from galerne.integrations.objectstore.trees import TreeLimits, Trees
 from galerne.kit.clock import Clock, SystemClock
 from galerne.metering.usage.service import UsageService
 from galerne.registry.artifacts.service import ArtifactService
@@ -84,7 +84,8 @@ async def open_platform(settings: Settings, clock: Clock | None = None) -> Async
     clock = clock or SystemClock()
     data = settings.data_dir
     store = FileObjectStore(data / "objects")
-    trees = Trees(store, data / "trees")
+    limits = TreeLimits(file_bytes_max=settings.registry.blob_bytes_max)
+    trees = Trees(store, data / "trees", limits=limits)
     platform = Platform(
         settings=settings,
         clock=clock,
