@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.e2e.installation import Installation, Tenant, job, until
+from tests.e2e.installation import Installation, Tenant, free_port, job, until
 
 ANSWER_SECONDS_MAX = 20.0
 
@@ -68,6 +68,15 @@ def test_a_database_that_is_not_there_ends_up_with_a_reason(installation: Instal
     assert refused.returncode == 1
     assert "database_unavailable" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_second_gateway_on_a_journal_is_refused(tenant: Tenant) -> None:
+    """Two gateways never write one journal: the second ends with code 1 and names it."""
+    second = tenant.installation.run("gateway", GALERNE_GATEWAY__PORT=str(free_port()))
+
+    assert second.returncode == 1
+    assert "application_failed" in second.stderr
+    assert "gateway-journal" in second.stdout + second.stderr
 
 
 def test_doctor_finds_nothing_to_mend(tenant: Tenant) -> None:

@@ -14,6 +14,7 @@ from galerne.compute.jobs.endpoints import log_router as job_logs
 from galerne.compute.jobs.endpoints import router as jobs
 from galerne.compute.nodes.endpoints import router as nodes
 from galerne.compute.nodes.fleets.endpoints import router as fleets
+from galerne.config import ListenSettings
 from galerne.entrypoints.arguments import settings_from
 from galerne.entrypoints.description import ERRORS, DescribedApp
 from galerne.entrypoints.operations import operations_router
@@ -39,6 +40,7 @@ from galerne.rest.provide import ApiContext
 from galerne.sovereignty.proofs.endpoints import router as proofs
 from galerne.telemetry import configure_logging
 
+GRACE_SECONDS = 5  # For requests in flight when the process is told to end.
 ROUTERS: Sequence[APIRouter] = (
     whoami,
     organizations,
@@ -92,6 +94,13 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
+def api_served(context: ApiContext, listen: ListenSettings) -> Served:
+    """Build the API for this installation."""
+    # What is asked here takes moments, but for logs that are followed: those are asked for again.
+    options = {"timeout_graceful_shutdown": GRACE_SECONDS}
+    return Served("api", build_app(context), listen, options=options)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `galerne api`."""
     settings = settings_from("galerne api", main.__doc__ or "", argv)
@@ -99,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
 
     async def process() -> None:
         async with open_platform(settings) as platform:
-            await serve([Served("api", build_app(api_context(platform)), settings.api)])
+            await serve([api_served(api_context(platform), settings.api)])
 
     run(process())
     return 0

@@ -20,6 +20,13 @@ class CannotListenError(StartError):
     hint = "set GALERNE_API__PORT and GALERNE_GATEWAY__PORT to ports that are free"
 
 
+class ApplicationFailedError(StartError):
+    """An application refused to start; it has logged why."""
+
+    code = "application_failed"
+    hint = "the log lines above say why"
+
+
 class DataDirectoryInUseError(StartError):
     """Another `galerne up` works on this data directory."""
 

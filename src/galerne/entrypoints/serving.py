@@ -12,7 +12,12 @@ import uvicorn
 import uvloop
 
 from galerne.config import ListenSettings
-from galerne.entrypoints.failures import CannotListenError, StartError, end
+from galerne.entrypoints.failures import (
+    ApplicationFailedError,
+    CannotListenError,
+    StartError,
+    end,
+)
 
 GRACE_SECONDS = 30
 START_SECONDS_MAX = 30
@@ -99,6 +104,8 @@ async def _serve(server: _Server) -> None:
 async def _started(each: Served, server: _Server, task: asyncio.Task[None]) -> None:
     while not server.started:
         if task.done():
+            if server.lifespan.should_exit:
+                raise ApplicationFailedError(f"{each.name} could not start")
             raise CannotListenError(
                 f"{each.name} cannot listen on {each.url}: is something else listening there?"
             )

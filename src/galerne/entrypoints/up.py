@@ -9,12 +9,12 @@ from pathlib import Path
 import structlog
 
 from galerne.config import Settings
-from galerne.entrypoints.api import build_app
+from galerne.entrypoints.api import api_served
 from galerne.entrypoints.arguments import parser_of, read_settings
 from galerne.entrypoints.failures import DataDirectoryInUseError
 from galerne.entrypoints.gateway import gateway_served
 from galerne.entrypoints.preparation import prepare
-from galerne.entrypoints.serving import Served, run, serve
+from galerne.entrypoints.serving import run, serve
 from galerne.entrypoints.wiring import api_context, open_platform
 from galerne.entrypoints.worker import report_nodes, work
 from galerne.telemetry import configure_logging
@@ -66,7 +66,7 @@ async def _up(settings: Settings) -> None:
         secret = await prepare(platform)
         wakeup = Wakeup()
         context = api_context(platform, changed=wakeup.wake)
-        api = Served("api", build_app(context), settings.api)
+        api = api_served(context, settings.api)
         gateway = gateway_served(platform)
         _leave_operator_context(settings, secret)
         await report_nodes(platform)
