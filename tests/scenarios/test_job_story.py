@@ -122,10 +122,12 @@ async def test_the_open_network_is_a_flow_that_a_label_refuses(world: Cloud) -> 
         refused = await client.post("/jobs", json=job(network="open"))
     async with world.client(free) as client:
         taken = await client.post("/jobs", json=job(network="open"))
+        record = (await client.get("/events", params={"kind": "decision.network"})).json()["items"]
 
     assert refused.status_code == 403
     assert refused.json()["code"] == "label_refuses_network"
     assert taken.status_code == 202
+    assert [entry["subject_id"] for entry in record] == [taken.json()["id"]]
 
 
 async def test_impossible_resources_are_refused_with_what_there_is(world: Cloud) -> None:

@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from galerne.compute.admission import Quote, Quoter, QuoteRequest
 from galerne.compute.leases.schemas import LeaseRequest
 from galerne.compute.plan import PlacementPlan, Plan, SiteVerdict, plan
+from galerne.compute.scheduling.errors import ImpossibleResources
 from galerne.compute.scheduling.schemas import Preview
 from galerne.compute.scheduling.service import SchedulingService
 from galerne.drivers.base import Network
 from galerne.events.emit import emit
 from galerne.iam.projects.models import Project
 from galerne.kit.clock import Clock
-from galerne.rest.errors import Forbidden, Unprocessable
+from galerne.rest.errors import Forbidden
 from galerne.rest.subject import Subject
 
 
@@ -27,12 +28,6 @@ class FlowRefused(Forbidden):
 
     code = "label_refused"
     commits = True
-
-
-class ImpossibleResources(Unprocessable):
-    """No site of the fleet could ever run it, even when empty."""
-
-    code = "impossible_resources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +74,20 @@ class Placing:
             warnings=_warnings(wish),
         )
 
-    async def admit(self, subject: Subject, project: Project, wish: Wish) -> None:
-        """Raise `FlowRefused` or `ImpossibleResources` where it could never run as asked."""
+    async def admit(
+        self, subject: Subject, project: Project, wish: Wish, *, workload_id: str
+    ) -> None:
+        """Raise `FlowRefused` or `ImpossibleResources` where it could never run as asked.
+
+        That the open network was granted is a decision about `workload_id`, and on record as one.
+        """
         refusal = _refused_network(wish)
         if refusal is None:
             preview = await self._scheduling.refusal(wish.request)
             refusal = _placement(preview) if preview is not None else None
         if refusal is None:
+            if wish.network is Network.OPEN:
+                self._record_open_network(subject, project, wish, workload_id)
             return
         if refusal.code == ImpossibleResources.code:
             raise ImpossibleResources(refusal.reason, hint=refusal.hint)
@@ -112,6 +114,21 @@ class Placing:
                 duration_seconds=wish.duration_seconds,
                 at=self._clock.now(),
             ),
+        )
+
+    def _record_open_network(
+        self, subject: Subject, project: Project, wish: Wish, workload_id: str
+    ) -> None:
+        label = wish.request.label
+        emit(
+            self._session,
+            "decision.network",
+            subject_id=workload_id,
+            organization_id=project.organization_id,
+            project_id=project.id,
+            actor=subject.actor,
+            data={"label": label.as_json(), "reason": label.check_open_network().reason},
+            at=self._clock.now(),
         )
 
     def _record_refusal(

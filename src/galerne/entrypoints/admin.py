@@ -7,6 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from sqlalchemy import text
+
 from galerne.billing.prices.service import PriceService
 from galerne.db.migrate import check
 from galerne.db.session import Scope
@@ -90,6 +92,27 @@ async def _database(platform: Platform) -> Finding:
     return Finding("database", ok=True, message=platform.database.engine.url.render_as_string())
 
 
+async def _tenancy(platform: Platform) -> Finding:
+    """Look whether PostgreSQL would check tenancy: it does not for superusers."""
+    if platform.database.is_sqlite:
+        return Finding("tenancy", ok=True, message="checked by every session; SQLite has no roles")
+    try:
+        async with platform.database.engine.connect() as connection:
+            bypasses = await connection.scalar(
+                text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            )
+    except Exception as error:  # noqa: BLE001 - as above
+        return Finding("tenancy", ok=False, message=str(error)[:300], hint="is the database up?")
+    return Finding(
+        "tenancy",
+        ok=not bypasses,
+        message="the database's role goes round row-level security"
+        if bypasses
+        else "row-level security holds for the database's role",
+        hint="connect as a role that is no superuser and has no BYPASSRLS: deploy/postgresql.sql",
+    )
+
+
 async def _schema(platform: Platform) -> Finding:
     try:
         await asyncio.to_thread(check, platform.settings.database)
@@ -146,6 +169,7 @@ async def _disk(platform: Platform) -> Finding:
 LOOKS: Sequence[Callable[[Platform], Awaitable[Finding]]] = (
     _database,
     _schema,
+    _tenancy,
     _prices,
     _engine,
     _model,

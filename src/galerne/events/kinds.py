@@ -27,6 +27,7 @@ KINDS: Mapping[str, str] = {
         "A workload was given nodes: `label`, `site`, `country`, `operator`, `nodes`, and in `sites`"
         " the verdict on every site: `site`, `country`, `allowed`, `reason`."
     ),
+    "decision.network": "A workload was given the open network: `label`, `reason`.",
     "decision.refused": "A flow was refused: `label`, `code`, `reason`, `network`, `sites` as above.",
     "artifact.created": "Files were registered: `digest` of the tree, `files`, `size_bytes`.",
     "dataset.registered": "A version of a dataset: `name`, `version`, `licence`, `label`.",

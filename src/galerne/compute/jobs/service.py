@@ -60,10 +60,11 @@ class JobService:
         await self._check_files(subject, body)
         resolved = await self._resolve(subject, project, body.spec)
         label = _label(project, resolved)
-        await self._placing.admit(subject, project, _wish(body.spec, label))
+        job_id = new_id(Job.id_prefix)
+        await self._placing.admit(subject, project, _wish(body.spec, label), workload_id=job_id)
         now = self._clock.now()
         row = Job(
-            id=new_id(Job.id_prefix),
+            id=job_id,
             created_at=now,
             organization_id=project.organization_id,
             project_id=project.id,

@@ -6,7 +6,7 @@ from enum import StrEnum
 class NodeState(StrEnum):
     """Whether work may be placed on a node, and whether it can go on there."""
 
-    READY = "ready"
+    READY = "ready"  # Takes work.
     DRAINING = "draining"  # Takes no new work; what runs may end.
     DOWN = "down"  # Its driver has lost it; what was held there is lost too.
 

@@ -70,10 +70,13 @@ class DeploymentService:
                 hint="stop it first, or choose another name",
             )
         label = project.label_value() & model.label
-        await self._placing.admit(subject, project, _wish(body.spec, label))
+        deployment_id = new_id(Deployment.id_prefix)
+        await self._placing.admit(
+            subject, project, _wish(body.spec, label), workload_id=deployment_id
+        )
         now = self._clock.now()
         row = Deployment(
-            id=new_id(Deployment.id_prefix),
+            id=deployment_id,
             created_at=now,
             organization_id=project.organization_id,
             project_id=project.id,
