@@ -1,6 +1,7 @@
 """Starting, refusing to start, and going on while something is wrong."""
 
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -37,24 +38,17 @@ def test_a_taken_port_is_named(tenant: Tenant, tmp_path: Path, process: str) -> 
     assert str(port) in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("file", "env", "named"),
-    [
-        ("wrker = 1", {}, "did you mean worker?"),
-        ("", {"GALERNE_DATABASE_URL": "mysql://me:secret@there/db"}, "database_url"),
-    ],
-)
-def test_a_bad_setting_is_named(
-    installation: Installation, file: str, env: dict[str, str], named: str
-) -> None:
-    """A wrong key, value or file ends the process with code 2 and its name; no secret is repeated."""
+def test_bad_settings_are_named(installation: Installation) -> None:
+    """A wrong key and a wrong value end the process with code 2 and their names; no secret is repeated."""
     path = installation.directory / "galerne.toml"
-    path.write_text(file)
+    path.write_text("wrker = 1")
+    url = "mysql://me:secret@there/db"
 
-    refused = installation.run("up", "--config", str(path), **env)
+    refused = installation.run("up", "--config", str(path), GALERNE_DATABASE_URL=url)
 
     assert refused.returncode == 2
-    assert named in refused.stderr
+    assert "did you mean worker?" in refused.stderr
+    assert "database_url" in refused.stderr
     assert "settings_invalid" in refused.stderr
     assert "secret" not in refused.stderr
 
@@ -80,23 +74,22 @@ def test_a_second_gateway_on_a_journal_is_refused(tenant: Tenant) -> None:
 
 
 def test_doctor_finds_nothing_to_mend(tenant: Tenant) -> None:
-    """On an installation that runs, every finding is good and the exit code is 0."""
+    """On an installation that runs nothing is wrong but, on a machine without it, the missing sandbox."""
     looked = tenant.installation.run("doctor", "--json")
 
     findings = json.loads(looked.stdout)
-    assert {finding["name"] for finding in findings if not finding["ok"]} == set()
-    assert looked.returncode == 0
+    wrong = {finding["name"] for finding in findings if not finding["ok"]}
+    assert wrong <= (set() if shutil.which("bwrap") else {"isolation"})
+    assert looked.returncode == bool(wrong)
 
 
 def test_doctor_says_what_to_mend(installation: Installation) -> None:
-    """Without a schema, and without a database, it ends with code 1 and a hint for each fault."""
-    empty = installation.run("doctor", "--json")
+    """Without a database it ends with code 1, a line for each fault, and a hint."""
     gone = installation.run("doctor", GALERNE_DATABASE_URL="postgresql+asyncpg://x@127.0.0.1:1/x")
 
-    faults = {f["name"]: f["hint"] for f in json.loads(empty.stdout) if not f["ok"]}
-    assert (empty.returncode, gone.returncode) == (1, 1)
-    assert faults["schema"] == "run `galerne migrate`"
+    assert gone.returncode == 1
     assert "FAIL  database" in gone.stdout
+    assert "hint: run `galerne migrate`" in gone.stdout
 
 
 def test_probes_metrics_and_canonical_lines(tenant: Tenant) -> None:

@@ -10,7 +10,7 @@ from tests.e2e.installation import Installation, Tenant, free_port, job, until, 
 from tests.postgres import PostgresServer
 
 JOBS = 30
-KILL_AFTER = 8  # Jobs that have ended.
+KILL_AFTER = 3  # Jobs that have ended.
 
 
 @pytest.fixture
