@@ -60,7 +60,6 @@ def _claims(milliseconds: Mapping[str, float], jobs: int) -> list[Claim]:
         Claim.of(f"galerne ps, {jobs:,} jobs", "ms", some, "ps with none", none),
         Claim.of(f"galerne ps -a --json, {jobs:,} jobs", "ms", everything, "ps with none", none),
         Claim.of("galerne ps, no jobs", "ms", none, "python -c pass", nothing),
-        Claim.of("  added by the jobs", "ms", some - none, "SELECT … LIMIT 100", select_page),
         Claim.of(
             "  the API's answer of 100 jobs",
             "ms",
