@@ -64,12 +64,12 @@ class Story:
     def step(self, title: str) -> None:
         self._step += 1
         console.print()
-        console.print(f"[bold blue]── {self._step}. {title}")
+        console.print(f"[bold blue]── {self._step}. {title}", soft_wrap=True)
 
     def run(self, *arguments: str, expect: int = 0, show: bool = True) -> None:
         """Run `galerne …` on the terminal. Raises `DemoFailedError` where it ends otherwise."""
         if show:
-            console.print(f"[bold]$ galerne {shlex.join(arguments)}")
+            console.print(f"[bold]$ galerne {shlex.join(arguments)}", soft_wrap=True)
         done = subprocess.run([str(BIN / "galerne"), *arguments], env=self.env, check=False)
         if done.returncode != expect:
             raise DemoFailedError(
@@ -182,7 +182,8 @@ def serve(story: Story) -> None:
     client = OpenAI(base_url=f"{story.gateway}/v1", api_key=secret, max_retries=5)
     console.print(f"[bold]>>>[/] OpenAI(base_url='{story.gateway}/v1', api_key='gal_…')")
     console.print(
-        f"[bold]>>>[/] client.chat.completions.create(model='chat', stream=True, …)  # {QUESTION}"
+        f"[bold]>>>[/] client.chat.completions.create(model='chat', stream=True, …)  # {QUESTION}",
+        soft_wrap=True,
     )
     stream_answer(client)
 
@@ -203,7 +204,8 @@ def stream_answer(client: OpenAI) -> None:
             words += bool(text.strip())
             console.print(text, end="", style="cyan")
         if chunk.usage is not None:
-            console.print(f"\n[dim]usage: {chunk.usage.model_dump_json(exclude_none=True)}")
+            said = chunk.usage.model_dump_json(exclude_none=True)
+            console.print(f"\n[dim]usage: {said}", soft_wrap=True)
     if words < 3:
         raise DemoFailedError("the model answered nothing")
 
