@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, select
 
 from galerne.compute.jobs.models import Job, JobAttempt
 from galerne.db.repository import Repository
@@ -29,7 +29,3 @@ class JobRepository(Repository[Job]):
         )
         found = await self.session.scalars(statement.where(JobAttempt.job_id.in_(job_ids)))
         return {attempt.job_id: attempt for attempt in found}
-
-    async def count_by_state(self) -> Mapping[str, int]:
-        rows = await self.session.execute(select(Job.state, func.count()).group_by(Job.state))
-        return {state.value: count for state, count in rows}
