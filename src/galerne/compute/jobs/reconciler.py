@@ -88,9 +88,7 @@ class JobReconciler(Reconciler[Job, Loaded, Learnt]):
 
     def due(self, now: datetime) -> ColumnElement[bool]:
         # A waiting job sleeps until its lease is held; nobody needs to know whom to wake.
-        held = select(CapacityLease.id).where(
-            CapacityLease.state == LeaseState.HELD, CapacityLease.taken_up.is_(False)
-        )
+        held = select(CapacityLease.id).where(CapacityLease.awaits_take_up())
         return or_(is_due(Job, now), and_(Job.state == JobState.PENDING, Job.lease_id.in_(held)))
 
     async def load(self, session: AsyncSession, rows: Sequence[Job]) -> Mapping[str, Loaded]:

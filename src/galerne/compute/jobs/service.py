@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from galerne.compute.admission import Inputs, ResolvedInput
-from galerne.compute.jobs.capacity import lease_request, request_lease
+from galerne.compute.capacity import lease_request
+from galerne.compute.jobs.capacity import request_lease
 from galerne.compute.jobs.errors import FileMissing, JobEnded, JobNotFound
 from galerne.compute.jobs.models import Job, JobAttempt
 from galerne.compute.jobs.repository import JobRepository
@@ -197,7 +198,7 @@ def _wish(spec: JobSpec, label: Label) -> Wish:
     return Wish(
         kind="job",
         name=spec.name,
-        request=lease_request(spec, label),
+        request=lease_request(spec, label, nodes=spec.nodes),
         copies=1,
         network=Network(spec.network),
         duration_seconds=spec.max_duration,

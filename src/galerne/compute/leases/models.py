@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, ColumnElement, Index, String, and_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from galerne.compute.leases.states import TRANSITIONS, LeaseState
@@ -52,3 +52,8 @@ class CapacityLease(ProjectRecord):
     held_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     taken_up: Mapped[bool] = mapped_column(default=False)  # Its workload has seen it held.
+
+    @classmethod
+    def awaits_take_up(cls) -> ColumnElement[bool]:
+        """Select leases that are held and that their workloads have not yet seen."""
+        return and_(cls.state == LeaseState.HELD, cls.taken_up.is_(False))

@@ -66,8 +66,7 @@ class LeaseRepository(Repository[CapacityLease]):
         statement = (
             select(CapacityLease)
             .where(
-                CapacityLease.state == LeaseState.HELD,
-                CapacityLease.taken_up.is_(False),
+                CapacityLease.awaits_take_up(),
                 CapacityLease.unit_id.startswith(f"{prefix}_", autoescape=True),
             )
             .order_by(CapacityLease.id)

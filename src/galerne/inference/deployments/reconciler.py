@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from galerne.compute.capacity import lease_request
 from galerne.compute.leases.service import LeaseService
 from galerne.events.transition import transition
-from galerne.inference.deployments.capacity import lease_request
 from galerne.inference.deployments.models import Deployment, Replica
 from galerne.inference.deployments.repository import DeploymentRepository, Endings
 from galerne.inference.deployments.schemas import DeploymentSpec

@@ -20,6 +20,7 @@ from galerne.compute.leases.models import CapacityLease
 from galerne.compute.leases.service import LeaseService
 from galerne.compute.leases.states import LeaseState
 from galerne.compute.windows import meter
+from galerne.db.types import JsonObject
 from galerne.drivers.base import Driver, Launch, Network, Observation, Phase
 from galerne.drivers.errors import DriverError, LaunchRefused
 from galerne.events.transition import transition
@@ -53,7 +54,6 @@ class Loaded:
     end_wanted: bool
     capacity_held: bool
     spec: DeploymentSpec
-    deployment_id: str
     deployment_name: str
     model: Mapping[str, Any]
     runtime: str
@@ -64,6 +64,7 @@ class Loaded:
     placed_at: datetime
     drain_until: datetime | None
     unready_since: datetime | None
+    label: JsonObject  # The deployment's, fixed at submission.
     labels: Mapping[str, str]
 
 
@@ -102,21 +103,18 @@ class ReplicaReconciler(Reconciler[Replica, Loaded, Learnt]):
         return Replica
 
     def due(self, now: datetime) -> ColumnElement[bool]:
-        held = select(CapacityLease.id).where(
-            CapacityLease.state == LeaseState.HELD, CapacityLease.taken_up.is_(False)
-        )
+        held = select(CapacityLease.id).where(CapacityLease.awaits_take_up())
         waiting = and_(Replica.state == ReplicaState.PENDING, Replica.lease_id.in_(held))
         return or_(is_due(Replica, now), waiting)
 
     async def load(self, session: AsyncSession, rows: Sequence[Replica]) -> Mapping[str, Loaded]:
         leases = await LeaseService(session, self._clock).by_ids([row.lease_id for row in rows])
-        deployments = DeploymentRepository(session)
-        found: dict[str, Loaded] = {}
-        for row in rows:
-            deployment = await deployments.get(row.deployment_id)
-            assert deployment is not None
-            found[row.id] = _load(row, deployment, leases[row.lease_id])
-        return found
+        deployments = await DeploymentRepository(session).by_ids(
+            {row.deployment_id for row in rows}
+        )
+        return {
+            row.id: _load(row, deployments[row.deployment_id], leases[row.lease_id]) for row in rows
+        }
 
     async def act(self, loaded: Mapping[str, Loaded]) -> Mapping[str, Learnt | Failure]:
         answers = await asyncio.gather(*(self._act_one(replica) for replica in loaded.values()))
@@ -195,7 +193,7 @@ class ReplicaReconciler(Reconciler[Replica, Loaded, Learnt]):
         if row.state in REPLICA_TERMINAL:
             return None  # Somebody woke it while it ended.
         if learnt.seen is not None:
-            await _record(session, row, loaded, learnt.seen, now)
+            _record(session, row, loaded, learnt.seen, now)
             _follow_probe(row, ready=learnt.ready, now=now)
         match learnt.action:
             case Action.PLACE:
@@ -260,7 +258,6 @@ def _load(row: Replica, deployment: Deployment, lease: CapacityLease) -> Loaded:
         end_wanted=row.wanted == "end",
         capacity_held=lease.state is LeaseState.HELD,
         spec=DeploymentSpec.model_validate(deployment.spec),
-        deployment_id=deployment.id,
         deployment_name=deployment.name,
         model=deployment.model,
         runtime=deployment.runtime,
@@ -271,6 +268,7 @@ def _load(row: Replica, deployment: Deployment, lease: CapacityLease) -> Loaded:
         placed_at=lease.held_at or row.created_at,
         drain_until=row.drain_until,
         unready_since=row.unready_since,
+        label=deployment.label,
         labels={
             "organization": row.organization_id,
             "project": row.project_id,
@@ -340,13 +338,11 @@ async def _wake_deployment(session: AsyncSession, row: Replica, now: datetime) -
         deployment.next_pass_at = now
 
 
-async def _record(
+def _record(
     session: AsyncSession, row: Replica, loaded: Loaded, seen: Observation, now: datetime
 ) -> None:
     row.started_at = row.started_at or seen.started_at
     row.detail = seen.detail[:500]
-    deployment = await DeploymentRepository(session).get(row.deployment_id)
-    assert deployment is not None
     meter(
         session,
         row,
@@ -354,6 +350,6 @@ async def _record(
         workload_id=row.deployment_id,
         workload_kind="deployment",
         accelerator_type=loaded.spec.resources.accelerators()[0],
-        label=deployment.label,
+        label=loaded.label,
         now=now,
     )

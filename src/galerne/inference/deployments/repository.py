@@ -1,6 +1,6 @@
 """Every statement on deployments and replicas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,12 @@ class DeploymentRepository(Repository[Deployment]):
     """Statements on `deployments` and `replicas`."""
 
     model = Deployment
+
+    async def by_ids(self, deployment_ids: Collection[str]) -> Mapping[str, Deployment]:
+        found = await self.session.scalars(
+            select(Deployment).where(Deployment.id.in_(deployment_ids))
+        )
+        return {deployment.id: deployment for deployment in found}
 
     async def live_by_name(self, project_id: str, name: str) -> Deployment | None:
         return await self.session.scalar(

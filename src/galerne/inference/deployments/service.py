@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from galerne.compute.capacity import lease_request
 from galerne.compute.leases.service import LeaseService
 from galerne.compute.placing import Placing, Wish
 from galerne.compute.plan import Plan
@@ -14,7 +15,6 @@ from galerne.events.emit import emit
 from galerne.events.transition import transition
 from galerne.iam.projects.models import Project
 from galerne.iam.projects.service import ProjectService
-from galerne.inference.deployments.capacity import lease_request
 from galerne.inference.deployments.errors import DeploymentEnded, DeploymentNotFound, NameTaken
 from galerne.inference.deployments.models import Deployment, Replica
 from galerne.inference.deployments.repository import DeploymentRepository
